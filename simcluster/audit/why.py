@@ -1,0 +1,186 @@
+"""Sentences that show where a computed number comes from, built from the result's own values."""
+
+from __future__ import annotations
+
+from simcluster.timeline import metric
+from simcluster.timeline.result import OperationTotal, Result
+from simcluster.units import (
+    show_bytes,
+    show_bytes_per_s,
+    show_count,
+    show_flop,
+    show_flop_per_s,
+    show_percent,
+    show_seconds,
+)
+
+
+def sentence(result: Result, path: str) -> str:
+    """The arithmetic of one metric, without a full stop."""
+    head, _, leaf = path.rpartition(".")
+    if head == "memory" and leaf in result.memory:
+        part = result.memory[leaf]
+        return f"{part.formula} = {show_bytes(part.bytes)}"
+    if path in ("memory.total", "memory.fraction", "memory.capacity"):
+        return _memory(result, leaf)
+    if head in ("degrees", "counts") or path == "gpus":
+        return f"{gpu_product(result)}. {reading(result)}"
+    if head == "balance":
+        return _balance(result, leaf)
+    if result.timeline is None:
+        return f"the plan does not fit: {_memory(result, 'fraction')}"
+    match path:
+        case "mfu":
+            return f"{_mfu(result)}. {time_goes(result)}"
+        case "latency_s" | "compute_busy" | "idle" | "waiting":
+            return f"{_states(result)}. {time_goes(result)}"
+        case "exposed_communication" | "communication_busy":
+            return f"{_states(result)}. {costliest(result)}"
+        case "throughput_tokens_per_s" | "throughput_tokens_per_s_per_gpu":
+            return _throughput(result, per_gpu=path.endswith("per_gpu"))
+        case "flops_per_gpu.attention" | "flops_per_gpu.experts" | "flops_per_gpu.other" | "flops_per_gpu.total":
+            return _flops(result)
+        case "traffic.nvlink" | "traffic.infiniband":
+            return _traffic(result, leaf)
+    return f"{path} is {metric.show(path, result.metrics()[path])}"
+
+
+def distance(claimed: float, actual: float, relation: str) -> str:
+    """How far a refuted claim is off, as a factor where that says more than a difference."""
+    if claimed <= 0 or actual <= 0:
+        return ""
+    factor = max(actual / claimed, claimed / actual)
+    if factor < 1.005:
+        return " narrowly" if relation != "==" else ""
+    times = f"{factor:.3g}" if factor < 1000 else f"{factor:,.0f}"
+    return f", {times} times too {'low' if actual > claimed else 'high'}"
+
+
+def gpu_product(result: Result) -> str:
+    """`tp 2 x cp 1 x dp 64 x pp 1 = 128 GPUs = etp 2 x ep 64 x edp 1 x pp 1`."""
+    degrees, gpus = result.identity.degrees, result.identity.gpus
+    attention, experts = (
+        " x ".join(f"{axis} {degrees[axis]}" for axis in axes)
+        for axes in (("tp", "cp", "dp", "pp"), ("etp", "ep", "edp", "pp"))
+    )
+    return f"{attention} = {gpus} GPUs = {experts}"
+
+
+def reading(result: Result) -> str:
+    """Which reading of the plan's name was taken, both counts, and how to choose the other."""
+    identity = result.identity
+    counts = ", ".join(
+        f"{name} {'impossible' if count is None else f'{count} GPUs'}" for name, count in identity.counts.items()
+    )
+    other = f"; for the other write {identity.other_reading}" if identity.other_reading else ""
+    return f"{identity.plan} is read as {identity.convention} ({counts}){other}"
+
+
+def group(result: Result) -> str:
+    etp, edp = result.identity.degrees["etp"], result.identity.degrees["edp"]
+    ranks = f"{etp} GPUs (etp {etp})" if etp > 1 else "one GPU"
+    return f"{ranks}, {edp} such groups hold the same expert" if edp > 1 else ranks
+
+
+def time_goes(result: Result) -> str:
+    """The operations that take most of the step, costliest first."""
+    rows = sorted(result.by_operation, key=lambda row: row.seconds, reverse=True)[:4]
+    return "Most of the step goes to " + ", ".join(f"{row.name} {show_seconds(row.seconds)}" for row in rows)
+
+
+def costliest(result: Result) -> str:
+    """The collectives that expose most time, with bytes, rate and what limits them."""
+    rows = [row for row in result.by_operation if row.kind != "compute" and row.exposed_seconds > 0]
+    if not rows:
+        return "No collective is exposed"
+    rows = sorted(rows, key=lambda row: row.exposed_seconds, reverse=True)[:2]
+    return "; ".join(collective(row, _bound(result, row.name)) for row in rows)
+
+
+def collective(row: OperationTotal, bound: str) -> str:
+    """`moe.combine 2.81 ms: 16 x 8.26 MB sent by a GPU, 7.86 MB of it between nodes at 44.8 GB/s, limited by its nic`."""
+    count = max(1, round(row.count))
+    inside, outside = row.bytes_nvlink / count, row.bytes_infiniband / count
+    each = row.seconds / count
+    crossing, tier = (outside, "between nodes") if outside else (inside, "inside the node")
+    rate = show_bytes_per_s(crossing / each) if each else "any rate"
+    return (
+        f"{row.name} takes {show_seconds(row.seconds)}: {count} x {show_bytes(row.bytes / count)} sent by a GPU, "
+        f"{show_bytes(crossing)} of it {tier} at {rate}, limited by {_WIRES[bound]}"
+    )
+
+
+_WIRES = {"nvlink": "NVLink", "nic": "the NICs", "leaf": "the leaf-to-spine trunks"}
+
+
+def _bound(result: Result, name: str) -> str:
+    assert result.timeline is not None
+    return next(operation.bound for operation in result.timeline.operations if operation.name == name)
+
+
+def _memory(result: Result, leaf: str) -> str:
+    parts = " + ".join(f"{name} {show_bytes(part.bytes)}" for name, part in result.memory.items() if part.bytes)
+    total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
+    text = f"{parts} = {show_bytes(total)}"
+    if leaf == "total":
+        return text
+    over = "" if total <= capacity else f", {show_bytes(total - capacity)} too much"
+    return f"{text}, {show_percent(total / capacity)} of {show_bytes(capacity)}{over}"
+
+
+def _balance(result: Result, leaf: str) -> str:
+    value = result.balance[leaf]
+    per_group = show_count(result.balance["experts_per_gpu_group"])
+    match leaf:
+        case "experts_per_gpu_group":
+            ep = result.identity.degrees["ep"]
+            return f"{show_count(value * ep)} experts / ep {ep} = {per_group}, held by {group(result)}"
+        case "expert_load_variance" | "expert_load_max_over_mean":
+            return f"uniform routing gives every expert the same number of token copies, so it is {value:.4g}"
+        case "compute_variance":
+            return f"every GPU runs the same kernels on {per_group} experts, so it is {value:.4g}"
+    return f"every GPU holds the same shards, {per_group} experts among them, so it is {value:.4g}"
+
+
+def _mfu(result: Result) -> str:
+    values = result.metrics()
+    flops, latency_s, mfu = values["flops_per_gpu.total"], values["latency_s"], values["mfu"]
+    assert flops is not None and latency_s is not None and mfu is not None
+    return (
+        f"{show_flop(flops)} per GPU / ({show_flop_per_s(result.peak_flops_per_s)} x {show_seconds(latency_s)}) "
+        f"= {show_percent(mfu)}"
+    )
+
+
+def _states(result: Result) -> str:
+    values = result.metrics()
+    latency_s = values["latency_s"]
+    assert latency_s is not None
+    names = {"computing": "compute_busy", "communicating": "exposed_communication", "waiting": "waiting", "idle": "idle"}
+    shares = {name: values[path] or 0.0 for name, path in names.items()}
+    told = ", ".join(
+        f"{show_seconds(share * latency_s)} {name} ({show_percent(share)})" for name, share in shares.items() if share > 1e-9
+    )
+    return f"of {show_seconds(latency_s)} a GPU spends {told}"
+
+
+def _throughput(result: Result, *, per_gpu: bool) -> str:
+    values = result.metrics()
+    latency_s, rate = values["latency_s"], values["throughput_tokens_per_s"]
+    assert latency_s is not None and rate is not None
+    text = f"{result.tokens:,} tokens / {show_seconds(latency_s)} = {rate:,.0f} tokens/s"
+    gpus = result.identity.gpus
+    return f"{text}, / {gpus} GPUs = {rate / gpus:,.0f} tokens/s each" if per_gpu else text
+
+
+def _flops(result: Result) -> str:
+    parts = {name: value or 0.0 for name, value in result.flops_per_gpu().items()}
+    total = parts.pop("total")
+    return f"{' + '.join(f'{name} {show_flop(value)}' for name, value in parts.items())} = {show_flop(total)} per GPU"
+
+
+def _traffic(result: Result, tier: str) -> str:
+    column = f"bytes_{tier}"
+    rows = sorted(result.by_operation, key=lambda row: float(getattr(row, column)), reverse=True)
+    told = " + ".join(f"{row.name} {show_bytes(getattr(row, column))}" for row in rows if getattr(row, column))
+    return f"per GPU {told or 'nothing crosses it'}; times {result.identity.gpus} GPUs"

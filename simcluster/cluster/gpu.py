@@ -1,0 +1,56 @@
+"""A GPU's datasheet and the time a kernel takes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from simcluster.kernels import ElementWise, Kernel, Precision
+
+Provenance = Literal["measured", "fitted", "datasheet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One GPU as a datasheet, with the fractions of it that real kernels reach.
+
+    `compute_efficiency` holds one fraction per precision in `peak_flops_per_s`; `memory_efficiency` is the reachable
+    fraction of `memory_bytes_per_s`.  `launch_overhead_s` is added to every kernel and counts as computing;
+    `collective_overhead_s` is added to every collective.
+    """
+
+    name: str
+    memory_bytes: float
+    memory_bytes_per_s: float
+    peak_flops_per_s: Mapping[Precision, float]
+    compute_efficiency: Mapping[Precision, float]
+    memory_efficiency: float
+    launch_overhead_s: float
+    collective_overhead_s: float
+    provenance: Provenance
+    source: str
+
+    def kernel_time(self, kernel: Kernel) -> KernelTime:
+        """Roofline time of one kernel, in seconds.
+
+        time = max(FLOPs / (e_c·peak), bytes / (e_m·bandwidth)) + launch overhead
+        (Williams, Waterman & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).
+        """
+        memory_s = kernel.bytes / (self.memory_efficiency * self.memory_bytes_per_s)
+        if isinstance(kernel, ElementWise):
+            return KernelTime(seconds=memory_s + self.launch_overhead_s, bound="memory")
+        rate = self.compute_efficiency[kernel.compute] * self.peak_flops_per_s[kernel.compute]
+        compute_s = kernel.flops / rate
+        return KernelTime(
+            seconds=max(compute_s, memory_s) + self.launch_overhead_s,
+            bound="compute" if compute_s >= memory_s else "memory",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelTime:
+    """How long one kernel runs (launch overhead included) and which side of the roofline binds it."""
+
+    seconds: float
+    bound: Literal["compute", "memory"]

@@ -1,0 +1,53 @@
+"""Mistakes a user can mend, and bugs that are ours.
+
+A `Mistake` says where, what is wrong and what would fit; an `InputError` carries all mistakes found in one go, so
+that a user mends a file once.  A `BrokenLawError` is raised by an assertion that stays on: it is never the user's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One thing wrong with the input.
+
+    `path` is the dotted place in the scenario (`plan.tp`), or empty for the whole document.  `origin` names where the
+    text came from: a file, `file:line:col`, or an option such as `--set plan=…`.
+    """
+
+    what: str
+    path: str = ""
+    origin: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.origin, self.path, self.what) if part)
+
+
+class InputError(ValueError):
+    """The input holds one or more mistakes; nothing was run and nothing was written."""
+
+    def __init__(self, mistakes: Iterable[Mistake] | Mistake | str) -> None:
+        if isinstance(mistakes, str):
+            mistakes = Mistake(what=mistakes)
+        self.mistakes: tuple[Mistake, ...] = (mistakes,) if isinstance(mistakes, Mistake) else tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Mistake, ...]]]:
+        """Keep the mistakes when the error travels between processes of a sweep."""
+        return (InputError, (self.mistakes,))
+
+
+class BrokenLawError(AssertionError):
+    """A law every replay obeys does not hold: a bug of the simulator, not of the scenario."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` where a known word is close to `word`, else the list of known words."""
+    from difflib import get_close_matches
+
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(words)}"

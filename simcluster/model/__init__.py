@@ -1,0 +1,1 @@
+"""A transformer as arithmetic: its shape, its parameters, and the work of each operation."""

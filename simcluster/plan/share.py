@@ -1,0 +1,95 @@
+"""One rank's share of a model and its work: how wide its shards are, how many tokens and sequences it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simcluster.model.transformer import Model, Moe
+from simcluster.model.workload import Workload
+from simcluster.plan.degrees import Degrees
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one rank holds and does; every rank's share is equal while degrees divide what they cut."""
+
+    model: Model
+    degrees: Degrees
+    workload: Workload
+
+    @property
+    def layers(self) -> int:
+        return self.model.layers // self.degrees.pp
+
+    @property
+    def heads(self) -> int:
+        return self.model.heads // self.degrees.tp
+
+    @property
+    def kv_heads(self) -> int:
+        """KV heads on a rank; with more tensor ranks than KV heads each head is held by several ranks."""
+        return max(1, self.model.kv_heads // self.degrees.tp)
+
+    @property
+    def experts(self) -> int:
+        """Experts on a rank (each cut over etp)."""
+        return self.model.moe.experts // self.degrees.ep if self.model.moe else 0
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the embedding on a rank; the last shard is padded."""
+        return -(-(self.model.vocab or 0) // self.degrees.tp)
+
+    @property
+    def sequences(self) -> int:
+        """Sequences of a replica, all of which its tensor ranks work on together."""
+        return self.workload.batch // self.degrees.dp
+
+    @property
+    def tokens(self) -> float:
+        """Tokens a rank has in the attention part: the replica's, cut over cp."""
+        return self.sequences * self.workload.tokens_per_sequence / self.degrees.cp
+
+    @property
+    def expert_tokens(self) -> float:
+        """Tokens a rank routes in the expert part: split over the tp lanes on the general path, else all of them."""
+        return self.tokens / self.degrees.tp if self.degrees.splits_tokens else self.tokens
+
+
+def mistakes(model: Model, degrees: Degrees, workload: Workload) -> tuple[tuple[str, str], ...]:
+    """Everything a plan cuts that does not divide, as (scenario path, what is wrong; what would fit)."""
+    cuts = [
+        ("plan.tp", "tp", degrees.tp, "the model's", model.heads, "heads"),
+        ("plan.pp", "pp", degrees.pp, "the model's", model.layers, "layers"),
+    ]
+    if isinstance(model.ffn, Moe):
+        cuts.append(("plan.ep", "ep", degrees.ep, "the model's", model.ffn.experts, "experts"))
+        cuts.append(("plan.etp", "etp", degrees.etp, "the expert width", model.ffn.expert.hidden, "channels"))
+        if model.ffn.shared is not None and not degrees.splits_tokens:
+            cuts.append(("plan.tp", "tp", degrees.tp, "the shared experts' width", model.ffn.shared.hidden, "channels"))
+    else:
+        cuts.append(("plan.tp", "tp", degrees.tp, "the MLP width", model.ffn.hidden, "channels"))
+    found = [
+        (path, f"{axis} {degree} does not divide {whose} {total:,} {what}; use {axis}: {_near(total, degree)}")
+        for path, axis, degree, whose, total, what in cuts
+        if total % degree
+    ]
+    if model.moe is None and degrees.ep > 1:
+        found.append(("plan.ep", f"ep is {degrees.ep}, but the model has no experts; use ep: 1"))
+    if model.kv_heads % degrees.tp and degrees.tp % model.kv_heads:
+        fits = _near(model.kv_heads, degrees.tp)
+        found.append(("plan.tp", f"tp {degrees.tp} and {model.kv_heads} kv_heads do not divide; use tp: {fits}"))
+    if workload.batch % degrees.dp:
+        lower = workload.batch // degrees.dp * degrees.dp
+        fits = f"{lower} or {lower + degrees.dp}" if lower else f"{degrees.dp}"
+        found.append(
+            ("workload.batch", f"{workload.batch} sequences do not divide over dp {degrees.dp} replicas; use {fits}")
+        )
+    return tuple(found)
+
+
+def _near(total: int, wanted: int) -> str:
+    """The divisors of `total` next to `wanted`, below and above."""
+    divisors = [d for d in range(1, min(total, 4 * wanted) + 1) if total % d == 0]
+    below, above = [d for d in divisors if d < wanted], [d for d in divisors if d > wanted]
+    return " or ".join(str(d) for d in below[-1:] + above[:1])

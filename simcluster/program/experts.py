@@ -1,0 +1,133 @@
+"""The expert part of one layer, on the general path and on the path without token exchange."""
+
+from __future__ import annotations
+
+from simcluster.kernels import ElementWise, Gemm, GroupedGemm
+from simcluster.model.transformer import Moe
+from simcluster.plan.share import Share
+from simcluster.program.attention import norm, residual
+from simcluster.program.mlp import dense_block
+from simcluster.program.tape import Tape
+
+
+def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
+    """Norm, router, shared experts, permute, [dispatch, lane gather,] experts, [lane reduction, combine,] permute, …
+
+    On the general path a tp group's tokens are split over its lanes, each token's top_k copies travel to their experts
+    and back, and an all-gather over tp gives every lane every token again.  Shared experts then run whole on each
+    lane's own tokens.  With ep = 1 and etp = tp nothing travels: experts and shared experts are cut over the same
+    ranks and one all-reduce adds their parts.  A collective over a group of one does not exist.
+    """
+    model, types, degrees = share.model, share.model.precision, share.degrees
+    tokens, hidden = share.expert_tokens, model.hidden
+    copies = tokens * moe.top_k
+    reduced, dispatched = types.bytes_of("communication"), types.bytes_of("dispatch")
+    compute = types.bytes_of("compute")
+
+    tape.compute("norm", norm(share, share.tokens), makes={"normed": share.tokens * hidden * compute})
+    _lower_router(tape, share, moe, tokens)
+    if moe.shared is not None:
+        cut = 1 if degrees.splits_tokens else degrees.tp
+        dense_block(tape, share, moe.shared, cut=cut, tokens=tokens, names=("moe.shared",) * 3)
+        tape.rename("block", "shared")
+    permute_out = ElementWise(read_bytes=tokens * hidden * compute, write_bytes=copies * hidden * dispatched)
+    tape.compute("moe.permute", permute_out, makes={"copies": copies * hidden * dispatched}, frees=("normed", "logits"))
+    _lower_dispatch(tape, share, copies)
+    _lower_experts(tape, share, moe, copies * degrees.etp if degrees.splits_tokens else copies)
+    _lower_combine(tape, share, copies)
+    permute_back = ElementWise(read_bytes=copies * hidden * reduced, write_bytes=tokens * hidden * reduced)
+    tape.compute("moe.permute", permute_back, makes={"block": tokens * hidden * reduced}, frees=("outputs",))
+    if moe.shared is not None:
+        tape.free("shared")
+    stream = share.tokens * hidden * reduced
+    if degrees.splits_tokens and degrees.tp > 1:
+        tape.collective("moe.all_gather", "all_gather", "tp", stream, makes={"gathered": stream}, frees=("block",))
+        tape.rename("gathered", "block")
+    elif not degrees.splits_tokens and degrees.etp > 1:
+        tape.collective("moe.all_reduce", "all_reduce", "etp", stream, makes={})
+    tape.compute("residual", residual(share), makes={}, frees=("block",))
+
+
+def _lower_router(tape: Tape, share: Share, moe: Moe, tokens: float) -> None:
+    """Router: a GEMM of the rank's routed tokens onto one score per expert."""
+    types = share.model.precision
+    router = Gemm(
+        m=tokens,
+        n=moe.experts,
+        k=share.model.hidden,
+        compute=types.compute,
+        input_bytes=types.bytes_of("compute"),
+        weight_bytes=types.bytes_of("weights"),
+        output_bytes=types.bytes_of("communication"),
+    )
+    tape.compute("moe.router", router, makes={"logits": tokens * moe.experts * types.bytes_of("communication")})
+
+
+def _lower_dispatch(tape: Tape, share: Share, copies: float) -> None:
+    """Send each copy to its expert's rank (all-to-all over ep), then show it to every lane of that expert.
+
+    Uniform routing: a rank keeps 1/ep of its copies, sends the rest, and receives as many as it sent.
+    """
+    degrees, size = share.degrees, share.model.hidden * share.model.precision.bytes_of("dispatch")
+    sent = copies * size
+    if degrees.ep > 1:
+        tape.collective("moe.dispatch", "all_to_all", "ep", sent, makes={"arrived": sent}, frees=("copies",))
+        tape.rename("arrived", "copies")
+    if degrees.splits_tokens and degrees.etp > 1:
+        gathered = sent * degrees.etp
+        tape.collective(
+            "moe.lane_all_gather", "all_gather", "etp", gathered, makes={"gathered": gathered}, frees=("copies",)
+        )
+        tape.rename("gathered", "copies")
+
+
+def _lower_experts(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
+    """Grouped GEMMs of this rank's experts on `copies` copies, the inner width cut over etp."""
+    model, types = share.model, share.model.precision
+    compute, inner = types.bytes_of("compute"), moe.expert.hidden // share.degrees.etp
+    up = GroupedGemm(
+        rows=copies,
+        n=moe.expert.up_matrices * inner,
+        k=model.hidden,
+        groups=share.experts,
+        compute=types.compute,
+        input_bytes=types.bytes_of("dispatch"),
+        weight_bytes=types.bytes_of("weights"),
+        output_bytes=compute,
+    )
+    wide, narrow = copies * moe.expert.up_matrices * inner * compute, copies * inner * compute
+    tape.compute("moe.experts", up, makes={"raised": wide}, frees=("copies",))
+    activation = ElementWise(read_bytes=wide, write_bytes=narrow)
+    tape.compute("moe.activation", activation, makes={"activated": narrow}, frees=("raised",))
+    down = GroupedGemm(
+        rows=copies,
+        n=model.hidden,
+        k=inner,
+        groups=share.experts,
+        compute=types.compute,
+        input_bytes=compute,
+        weight_bytes=types.bytes_of("weights"),
+        output_bytes=types.bytes_of("communication"),
+    )
+    outputs = copies * model.hidden * types.bytes_of("communication")
+    tape.compute("moe.experts", down, makes={"outputs": outputs}, frees=("activated",))
+
+
+def _lower_combine(tape: Tape, share: Share, copies: float) -> None:
+    """Add the lanes' partial outputs (reduce-scatter over etp), then send each copy's output home (all-to-all)."""
+    degrees, size = share.degrees, share.model.hidden * share.model.precision.bytes_of("communication")
+    if degrees.splits_tokens and degrees.etp > 1:
+        whole = copies * size * degrees.etp
+        tape.collective(
+            "moe.lane_reduce_scatter",
+            "reduce_scatter",
+            "etp",
+            whole,
+            makes={"scattered": copies * size},
+            frees=("outputs",),
+        )
+        tape.rename("scattered", "outputs")
+    if degrees.ep > 1:
+        sent = copies * size
+        tape.collective("moe.combine", "all_to_all", "ep", sent, makes={"arrived": sent}, frees=("outputs",))
+        tape.rename("arrived", "outputs")

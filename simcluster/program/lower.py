@@ -1,0 +1,77 @@
+"""Lowering: a plan cuts a model and a workload into the program every rank runs."""
+
+from __future__ import annotations
+
+from simcluster.kernels import ElementWise, Gemm
+from simcluster.model.transformer import Moe
+from simcluster.plan.layout import Axis, Layout
+from simcluster.plan.share import Share
+from simcluster.program.attention import lower_attention
+from simcluster.program.experts import lower_moe
+from simcluster.program.mlp import lower_mlp
+from simcluster.program.program import Collective, Program
+from simcluster.program.tape import Tape
+
+
+def lower(share: Share, layout: Layout) -> Program:
+    """The program of one step: embedding, every layer's attention and feed-forward part, head.
+
+    Embedding and head exist only with a vocabulary.  Each layer is lowered by itself and carries its own index.
+    """
+    tape = Tape()
+    _lower_embedding(tape, share)
+    for layer in range(share.layers):
+        tape.layer = layer
+        lower_attention(tape, share)
+        if isinstance(share.model.ffn, Moe):
+            lower_moe(tape, share, share.model.ffn)
+        else:
+            lower_mlp(tape, share, share.model.ffn)
+    tape.layer = None
+    _lower_head(tape, share)
+    axes: list[Axis] = [operation.axis for operation in tape.operations if isinstance(operation, Collective)]
+    return Program(
+        operations=tuple(tape.operations),
+        groups={axis: layout.groups(axis) for axis in dict.fromkeys(axes)},
+        ranks=share.degrees.gpus,
+        steps=share.workload.steps,
+        tokens=share.workload.tokens,
+    )
+
+
+def _lower_embedding(tape: Tape, share: Share) -> None:
+    """Look up this rank's share of the tokens' rows and sum them over tp, as a vocabulary cut over tp needs.
+
+    Without a vocabulary the step starts from the residual stream as given.
+    """
+    model, types = share.model, share.model.precision
+    stream = share.tokens * model.hidden * types.bytes_of("communication")
+    if model.vocab is None:
+        tape.begin({"residual": stream})
+        return
+    rows = share.tokens * model.hidden * types.bytes_of("weights") / share.degrees.tp
+    tape.compute("embedding", ElementWise(read_bytes=rows, write_bytes=stream), makes={"residual": stream})
+    if share.degrees.tp > 1:
+        tape.collective("embedding.all_reduce", "all_reduce", "tp", stream, makes={})
+
+
+def _lower_head(tape: Tape, share: Share) -> None:
+    """Final norm and logits of each sequence's last token, the vocabulary cut over tp."""
+    model, types = share.model, share.model.precision
+    if model.vocab is None:
+        return
+    last = share.sequences * model.hidden
+    normed = last * types.bytes_of("compute")
+    norm = ElementWise(read_bytes=last * types.bytes_of("communication"), write_bytes=normed)
+    tape.compute("norm", norm, makes={"normed": normed})
+    head = Gemm(
+        m=share.sequences,
+        n=share.vocab,
+        k=model.hidden,
+        compute=types.compute,
+        input_bytes=types.bytes_of("compute"),
+        weight_bytes=types.bytes_of("weights"),
+        output_bytes=types.bytes_of("communication"),
+    )
+    logits = share.sequences * share.vocab * types.bytes_of("communication")
+    tape.compute("lm_head", head, makes={"logits": logits}, frees=("normed", "logits"))

@@ -1,0 +1,123 @@
+"""The network in time: transfers that share wires, re-solved only when one starts or ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from simcluster.errors import BrokenLawError
+from simcluster.replay.sharing import Floats, fair_rates
+from simcluster.replay.traffic import Traffic
+
+_AFTER_ALL = 2
+"""Priority of the re-solve: after every simpy event (urgent 0, normal 1) of the same instant has been handled."""
+
+_SAME_INSTANT = 1e-12
+"""Relative distance of two ends that rounding alone can set apart."""
+
+
+@dataclass(slots=True, eq=False)
+class _Transfer:
+    """One collective under way: `left` bytes of progress at time `since_s`, going at `rate` bytes/s."""
+
+    traffic: Traffic
+    number: int
+    done: simpy.Event
+    left: float
+    since_s: float
+    rate: float = 0.0
+    end_s: float = float("inf")
+
+
+class Network:
+    """Wires of given capacity (bytes/s) and the transfers on them.
+
+    Transfers that start or end at the same instant are handled together, and the fair rates of a set of concurrent
+    transfers are solved once and remembered: the layers of a model repeat the same few sets.
+    """
+
+    def __init__(self, env: simpy.Environment, capacity: Floats) -> None:
+        self._env = env
+        self._capacity = capacity
+        self._transfers: list[_Transfer] = []
+        self._numbers: dict[int, int] = {}
+        self._solved: dict[tuple[int, ...], tuple[int, tuple[float, ...]]] = {}
+        self._touched = False
+        self._expected = np.zeros(len(capacity))
+        self.rates: list[Floats] = []
+        self.history: list[tuple[float, int]] = []
+
+    def start(self, traffic: Traffic, payload_bytes: float, done: simpy.Event) -> None:
+        """Start a transfer now; `done` fires with the time of its end, a latency and a fair share of its wires later."""
+        size = traffic.progress_bytes(payload_bytes)
+        self._expected[traffic.wire] += traffic.use * size
+        number = self._numbers.setdefault(id(traffic), len(self._numbers))
+        transfer = _Transfer(traffic=traffic, number=number, done=done, left=size, since_s=0.0)
+        latency = self._env.timeout(traffic.latency_s)
+        assert latency.callbacks is not None
+        latency.callbacks.append(lambda _: self._join(transfer))
+
+    def check_conservation(self, carried: Floats) -> None:
+        """Every wire has carried what the collectives put on it."""
+        if not np.allclose(carried, self._expected, rtol=1e-9, atol=1e-6):
+            worst = int(np.argmax(np.abs(carried - self._expected)))
+            raise BrokenLawError(f"wire {worst} carried {carried[worst]} of {self._expected[worst]} bytes")
+
+    def _join(self, transfer: _Transfer) -> None:
+        if transfer.left <= 0:
+            transfer.done.succeed(self._env.now)
+            return
+        transfer.since_s = self._env.now
+        self._transfers.append(transfer)
+        self._touch(0.0)
+
+    def _touch(self, delay_s: float) -> None:
+        """Re-solve after `delay_s`; of several for the same instant one is enough."""
+        if delay_s == 0.0:
+            if self._touched:
+                return
+            self._touched = True
+        wake = simpy.Event(self._env)
+        wake._ok, wake._value = True, None
+        wake.callbacks = [lambda _: self._settle()]
+        self._env.schedule(wake, priority=_AFTER_ALL, delay=delay_s)  # type: ignore[arg-type]
+
+    def _settle(self) -> None:
+        """Retire what has ended, solve for what is left, and come back at the next end."""
+        self._touched = False
+        now = self._env.now
+        horizon = now * (1 + _SAME_INSTANT)
+        staying = []
+        for transfer in self._transfers:
+            if transfer.end_s <= horizon:
+                transfer.done.succeed(self._env.now)
+            else:
+                staying.append(transfer)
+        self._transfers = staying
+        state, rates = self._solve()
+        self.history.append((now, state))
+        for transfer, rate in zip(staying, rates, strict=True):
+            if rate != transfer.rate:
+                transfer.left -= transfer.rate * (now - transfer.since_s)
+                transfer.since_s, transfer.rate = now, rate
+                transfer.end_s = now + transfer.left / rate
+        if staying:
+            self._touch(min(transfer.end_s for transfer in staying) - now)
+
+    def _solve(self) -> tuple[int, tuple[float, ...]]:
+        """The load state and each transfer's fair rate, in the order of the transfers."""
+        key = tuple(transfer.number for transfer in self._transfers)
+        if key not in self._solved:
+            wires = [transfer.traffic.wire for transfer in self._transfers]
+            uses = [transfer.traffic.use for transfer in self._transfers]
+            rate = fair_rates(wires, uses, self._capacity) if key else np.zeros(0)
+            total = np.zeros(len(self._capacity))
+            for wire, use, each in zip(wires, uses, rate, strict=True):
+                total[wire] += use * each
+            if (total > self._capacity * (1 + 1e-9)).any():
+                raise BrokenLawError("a wire carries more than its capacity")
+            self._solved[key] = (len(self.rates), tuple(rate.tolist()))
+            self.rates.append(total)
+        return self._solved[key]

@@ -1,0 +1,183 @@
+"""From checked forms to the frozen values of the rooms, and the mistakes a form alone cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import lcm
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.gpu import Gpu
+from simcluster.cluster.link import InfiniBand, NvLink
+from simcluster.model.transformer import Mlp, Model, Moe, Precisions
+from simcluster.model.workload import Workload
+from simcluster.plan import name as plan_name
+from simcluster.scenario.document import Value
+from simcluster.scenario.scenario import BatchRule
+from simcluster.scenario.schema import ClusterForm, GpuForm, InfiniBandForm, ModelForm, MoeForm, NvLinkForm, WorkloadForm
+
+Wrong = Iterator[tuple[str, str]]
+"""Mistakes as (scenario path, what is wrong; what would fit)."""
+
+
+def gpus_asked_for(plan: Value, degrees: Mapping[str, int]) -> int:
+    """The GPUs a plan needs at least: a name's own count (orthogonal first), or what its degrees multiply to."""
+    if isinstance(plan, str):
+        counts = plan_name.counts(plan_name.parse(plan))
+        return counts.orthogonal or counts.folded or 1
+    attention = degrees.get("tp", 1) * degrees.get("cp", 1) * degrees.get("dp", 1)
+    experts = degrees.get("ep", 1) * degrees.get("etp", 1) * degrees.get("edp", 1)
+    return max(1, degrees.get("pp", 1) * lcm(max(1, attention), max(1, experts)))
+
+
+def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
+    if form.gpus_per_node > 1 and form.nvlink is None:
+        yield "cluster", f"nvlink is missing; {form.gpus_per_node} GPUs of a node need it"
+    if nodes > 1 and form.infiniband is None:
+        yield "cluster", f"infiniband is missing; {nodes} nodes need it"
+    for precision in form.gpu.peak:
+        if precision not in form.gpu.efficiency.compute:
+            yield "cluster.gpu.efficiency.compute", f"{precision} has a peak but no efficiency; add {precision}"
+    if form.infiniband is not None:
+        nics = form.infiniband.nics_per_node
+        if nics is not None and form.gpus_per_node % nics:
+            fits = [d for d in range(1, form.gpus_per_node + 1) if form.gpus_per_node % d == 0]
+            what = f"{nics} NICs do not divide {form.gpus_per_node} GPUs a node; use one of {fits}"
+            yield "cluster.infiniband.nics_per_node", what
+            return
+        network = infiniband(form.infiniband, form.gpus_per_node)
+        if network.fabric == "rail-optimized" and nodes > max(network.nodes_per_leaf, network.largest_two_level_nodes):
+            yield (
+                "cluster.infiniband",
+                f"leaves and spines of {network.leaf_ports} ports join at most {network.largest_two_level_nodes} nodes, "
+                f"not {nodes}; use a larger leaf_ports or fabric: single-switch",
+            )
+
+
+def cluster(form: ClusterForm, nodes: int) -> Cluster:
+    return Cluster(
+        nodes=nodes,
+        gpus_per_node=form.gpus_per_node,
+        gpu=gpu(form.gpu),
+        nvlink=None if form.nvlink is None else nvlink(form.nvlink),
+        infiniband=None if form.infiniband is None else infiniband(form.infiniband, form.gpus_per_node),
+    )
+
+
+def gpu(form: GpuForm) -> Gpu:
+    return Gpu(
+        name=form.name,
+        memory_bytes=form.memory,
+        memory_bytes_per_s=form.memory_bandwidth,
+        peak_flops_per_s=form.peak,
+        compute_efficiency=form.efficiency.compute,
+        memory_efficiency=form.efficiency.memory,
+        launch_overhead_s=form.launch_overhead,
+        collective_overhead_s=form.collective_overhead,
+        provenance=form.provenance,
+        source=form.source,
+    )
+
+
+def nvlink(form: NvLinkForm) -> NvLink:
+    return NvLink(
+        bytes_per_s=form.bandwidth,
+        latency_s=form.latency,
+        efficiency=form.efficiency,
+        provenance=form.provenance,
+        source=form.source,
+    )
+
+
+def infiniband(form: InfiniBandForm, gpus_per_node: int) -> InfiniBand:
+    """One NIC per GPU unless the form says how many."""
+    return InfiniBand(
+        bytes_per_s=form.bandwidth,
+        latency_s=form.latency,
+        efficiency=form.efficiency,
+        nics_per_node=form.nics_per_node or gpus_per_node,
+        fabric=form.fabric,
+        leaf_ports=form.leaf_ports,
+        oversubscription=form.oversubscription,
+        provenance=form.provenance,
+        source=form.source,
+    )
+
+
+def model_mistakes(form: ModelForm) -> Wrong:
+    if (form.mlp is None) == (form.moe is None):
+        yield "model", "write mlp: {hidden, gated} for a dense model or moe: {experts, top_k, hidden} for experts, one of them"
+    if form.head_dim is None and form.hidden % form.heads:
+        what = f"{form.heads} heads do not divide the hidden size {form.hidden:,}; write head_dim, or other heads"
+        yield "model.heads", what
+    if form.kv_heads is not None and form.heads % form.kv_heads:
+        yield "model.kv_heads", f"{form.kv_heads} KV heads do not divide {form.heads} heads; each serves equally many"
+    if form.moe is not None and form.moe.top_k > form.moe.experts:
+        yield "model.moe.top_k", f"top_k {form.moe.top_k} is more than the {form.moe.experts} experts"
+    if form.moe is not None and form.moe.shared_hidden is not None and form.moe.shared_experts == 0:
+        yield "model.moe.shared_hidden", "has no effect without shared_experts; leave it out or write shared_experts"
+    if form.vocab is None and form.tied_embeddings:
+        yield "model.tied_embeddings", "has no effect without vocab; leave it out or write vocab"
+
+
+def model(form: ModelForm) -> Model:
+    ffn = _moe(form.moe) if form.moe is not None else None
+    dense = Mlp(hidden=form.mlp.hidden, gated=form.mlp.gated) if form.mlp is not None else None
+    chosen = ffn or dense
+    assert chosen is not None
+    return Model(
+        name=form.name,
+        layers=form.layers,
+        hidden=form.hidden,
+        heads=form.heads,
+        kv_heads=form.kv_heads or form.heads,
+        head_dim=form.head_dim or form.hidden // form.heads,
+        ffn=chosen,
+        vocab=form.vocab,
+        tied_embeddings=form.tied_embeddings,
+        precision=Precisions(**form.precision.model_dump()),
+    )
+
+
+def _moe(form: MoeForm) -> Moe:
+    """Shared experts as one MLP of their summed width; each is as wide as a routed one unless the form says."""
+    width = form.shared_experts * (form.shared_hidden or form.hidden)
+    return Moe(
+        experts=form.experts,
+        top_k=form.top_k,
+        expert=Mlp(hidden=form.hidden, gated=form.gated),
+        shared=Mlp(hidden=width, gated=form.gated) if width else None,
+    )
+
+
+def missing_peaks(model: Model, gpu: Gpu) -> Wrong:
+    """Compute types the model uses and the GPU has no peak for."""
+    for part in ("compute", "attention"):
+        precision = getattr(model.precision, part)
+        if precision not in gpu.peak_flops_per_s:
+            known = ", ".join(gpu.peak_flops_per_s)
+            what = f"no peak for {precision}, which model.precision.{part} asks for; there is {known}"
+            yield "cluster.gpu.peak", what
+
+
+def workload_mistakes(form: WorkloadForm) -> Wrong:
+    wanted, other = ("sequence", "context") if form.phase == "prefill" else ("context", "sequence")
+    if getattr(form, wanted) is None:
+        yield "workload", f"{wanted} is missing; {form.phase} needs it"
+    if getattr(form, other) is not None:
+        yield f"workload.{other}", f"has no effect in {form.phase}; use {wanted}"
+
+
+def batch_rule(form: WorkloadForm) -> BatchRule:
+    batch = form.batch
+    if batch.total is not None:
+        return BatchRule(per="total", count=batch.total)
+    if batch.per_gpu is not None:
+        return BatchRule(per="per_gpu", count=batch.per_gpu)
+    assert batch.per_replica is not None
+    return BatchRule(per="per_replica", count=batch.per_replica)
+
+
+def workload(form: WorkloadForm, sequences: int) -> Workload:
+    length = form.sequence if form.phase == "prefill" else form.context
+    assert length is not None
+    return Workload(phase=form.phase, batch=sequences, length=length, steps=form.steps)

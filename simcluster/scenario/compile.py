@@ -1,0 +1,220 @@
+"""Compiling: a document becomes a Scenario, or one error that lists every mistake in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from simcluster.audit.expectation import Expectation, parse_expectation
+from simcluster.cluster.cluster import Cluster
+from simcluster.errors import InputError, Mistake, nearest
+from simcluster.model.transformer import Model
+from simcluster.model.workload import Workload
+from simcluster.plan import mapping, share
+from simcluster.plan import name as plan_name
+from simcluster.plan.degrees import Convention, Plan
+from simcluster.scenario import build, override
+from simcluster.scenario.document import Document, Value, read
+from simcluster.scenario.scenario import BatchRule, Scenario
+from simcluster.scenario.schema import ClusterForm, Form, ModelForm, PlanForm, WorkloadForm
+from simcluster.scenario.validation import validate
+
+F = TypeVar("F", bound=Form)
+
+SECTIONS = ("name", "cluster", "model", "plan", "workload", "expect")
+REQUIRED = ("cluster", "model", "plan", "workload")
+
+
+def load(path: str | FilePath, overrides: Sequence[str] = (), prefer: Convention | None = None) -> Scenario:
+    """The scenario in the file at `path`, with `PATH=VALUE` overrides applied in order.
+
+    `prefer` is the reading of an ambiguous plan name to take where it is possible.  InputError lists every mistake as
+    `file:line:col: path: what is wrong; what would fit`.
+    """
+    try:
+        text = FilePath(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(Mistake(what=f"cannot be read: {error.strerror}", origin=str(path))) from None
+    except UnicodeDecodeError:
+        raise InputError(Mistake(what="is not UTF-8 text", origin=str(path))) from None
+    return compile_text(text, str(path), overrides, prefer)
+
+
+def compile_text(
+    text: str, origin: str, overrides: Sequence[str] = (), prefer: Convention | None = None
+) -> Scenario:
+    """The scenario in `text`; see `load`."""
+    document = read(text, origin)
+    for assignment in overrides:
+        override.apply(document, assignment)
+    return _Compiler(document, prefer).scenario()
+
+
+class _Compiler:
+    """One compilation: every section gives a value or mistakes, and what depends on a missing value waits."""
+
+    def __init__(self, document: Document, prefer: Convention | None) -> None:
+        self.document = document
+        self.prefer = prefer
+        self.mistakes: list[Mistake] = []
+
+    def scenario(self) -> Scenario:
+        root = self._root()
+        name = self._name(root)
+        expect = self._expectations(root.get("expect"))
+        model = self._model(root)
+        cluster, reserved_bytes = self._cluster(root)
+        gpus = cluster.gpus if cluster is not None else self._gpus_as_written(root)
+        plan = self._plan(root, gpus) if gpus is not None else None
+        rule, workload = self._workload(root, gpus, plan)
+        if model is not None and plan is not None and workload is not None:
+            self._report(share.mistakes(model, plan.degrees, workload))
+        if model is not None and cluster is not None:
+            self._report(build.missing_peaks(model, cluster.gpu))
+        if self.mistakes:
+            raise InputError(dict.fromkeys(self.mistakes))
+        assert model is not None and cluster is not None and plan is not None
+        assert workload is not None and rule is not None
+        return Scenario(
+            name=name,
+            cluster=cluster,
+            model=model,
+            plan=plan,
+            workload=workload,
+            batch=rule,
+            reserved_memory_bytes=reserved_bytes,
+            expect=expect,
+        )
+
+    def _wrong(self, path: str, what: str) -> None:
+        self.mistakes.append(self.document.mistake(tuple(path.split(".")) if path else (), what))
+
+    def _report(self, wrong: Iterable[tuple[str, str]]) -> None:
+        for path, what in wrong:
+            self._wrong(path, what)
+
+    def _root(self) -> dict[str, Value]:
+        root = self.document.root
+        if not isinstance(root, dict):
+            raise InputError(self.document.mistake((), f"a scenario is a mapping with {', '.join(SECTIONS)}"))
+        for key in root:
+            if key not in SECTIONS:
+                self.mistakes.append(self.document.mistake((key,), f"unknown key{nearest(key, SECTIONS)}"))
+        for key in REQUIRED:
+            if key not in root:
+                self._wrong(key, "missing; a scenario needs it")
+        return root
+
+    def _name(self, root: dict[str, Value]) -> str:
+        name = root.get("name", "scenario")
+        if isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable():
+            return name
+        self._wrong("name", "expected one line of text, at most 200 characters; quote what looks like a number")
+        return ""
+
+    def _section(self, root: dict[str, Value], key: str, form: type[F]) -> F | None:
+        """A section as its form; a catalogue name is written out first."""
+        if key not in root:
+            return None
+        try:
+            tree = override.written_out((key,), root[key])
+        except InputError as error:
+            self._wrong(key, error.mistakes[0].what)
+            return None
+        value, mistakes = validate(self.document, (key,), tree, form)
+        self.mistakes += mistakes
+        return value
+
+    def _model(self, root: dict[str, Value]) -> Model | None:
+        form = self._section(root, "model", ModelForm)
+        if form is None:
+            return None
+        wrong = list(build.model_mistakes(form))
+        self._report(wrong)
+        return None if wrong else build.model(form)
+
+    def _cluster(self, root: dict[str, Value]) -> tuple[Cluster | None, float]:
+        """The cluster and the memory its GPUs keep back; a GPU named from the catalogue is written out first."""
+        tree = root.get("cluster")
+        if isinstance(tree, dict) and isinstance(tree.get("gpu"), str):
+            try:
+                tree = {**tree, "gpu": override.written_out(("cluster", "gpu"), tree["gpu"])}
+            except InputError as error:
+                self._wrong("cluster.gpu", error.mistakes[0].what)
+                return None, 0.0
+        form = self._section({**root, "cluster": tree} if "cluster" in root else root, "cluster", ClusterForm)
+        if form is None:
+            return None, 0.0
+        nodes = form.nodes or self._nodes_needed(root, form.gpus_per_node)
+        wrong = list(build.cluster_mistakes(form, nodes))
+        self._report(wrong)
+        return (None if wrong else build.cluster(form, nodes)), form.gpu.reserved_memory
+
+    def _nodes_needed(self, root: dict[str, Value], gpus_per_node: int) -> int:
+        """Nodes for the GPUs the plan asks for, where the cluster does not say."""
+        try:
+            plan = override.written_out(("plan",), root.get("plan"))
+        except InputError:
+            return 1
+        degrees = {key: value for key, value in plan.items() if isinstance(value, int)} if isinstance(plan, dict) else {}
+        return -(-build.gpus_asked_for(root.get("plan"), degrees) // gpus_per_node)
+
+    def _gpus_as_written(self, root: dict[str, Value]) -> int | None:
+        """The GPU count of a cluster section that has mistakes elsewhere, so that the plan can still be checked."""
+        tree = root.get("cluster")
+        if not isinstance(tree, dict):
+            return None
+        nodes, per_node = tree.get("nodes"), tree.get("gpus_per_node")
+        if type(nodes) is int and type(per_node) is int and 0 < nodes * per_node <= 10**9:
+            return nodes * per_node
+        return None
+
+    def _plan(self, root: dict[str, Value], gpus: int) -> Plan | None:
+        tree = root.get("plan")
+        if tree is None:
+            return None
+        try:
+            if isinstance(tree, str):
+                plan = plan_name.resolve(tree, gpus, self.prefer)
+            else:
+                form = self._section(root, "plan", PlanForm)
+                if form is None:
+                    return None
+                written = form.model_dump(exclude={"name", "convention"}, exclude_none=True)
+                plan = mapping.from_mapping(written, gpus, form.convention, form.name)
+        except ValueError as error:
+            self._wrong("plan", str(error))
+            return None
+        for axis in ("pp", "cp"):
+            degree = getattr(plan.degrees, axis)
+            if degree > 1:
+                self._wrong("plan", f"{axis} is {degree}, and {axis} > 1 is not supported yet; use {axis.upper()}1")
+        return plan if plan.degrees.pp == plan.degrees.cp == 1 else None
+
+    def _workload(
+        self, root: dict[str, Value], gpus: int | None, plan: Plan | None
+    ) -> tuple[BatchRule | None, Workload | None]:
+        form = self._section(root, "workload", WorkloadForm)
+        if form is None:
+            return None, None
+        wrong = list(build.workload_mistakes(form))
+        self._report(wrong)
+        if wrong or gpus is None or plan is None:
+            return None, None
+        rule = build.batch_rule(form)
+        return rule, build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+
+    def _expectations(self, lines: Value) -> tuple[Expectation, ...]:
+        if lines is None:
+            return ()
+        if not isinstance(lines, list):
+            self._wrong("expect", "expected a list of lines such as - mfu >= 0.5")
+            return ()
+        expect = []
+        for index, line in enumerate(lines):
+            try:
+                expect.append(parse_expectation(line))
+            except ValueError as error:
+                self.mistakes.append(self.document.mistake(("expect", index), str(error)))
+        return tuple(expect)

@@ -1,0 +1,26 @@
+"""The pipeline: scenario -> share and layout -> program -> replay -> timeline -> Result, audited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simcluster.audit.audit import audit
+from simcluster.cluster.routes import Routes
+from simcluster.plan.layout import Layout
+from simcluster.plan.share import Share
+from simcluster.program.lower import lower
+from simcluster.replay.engine import replay
+from simcluster.scenario.scenario import Scenario
+from simcluster.summarize import summarize
+from simcluster.timeline.result import Result
+
+
+def simulate(scenario: Scenario) -> Result:
+    """What running the scenario gives.  A plan that does not fit in memory is not replayed: its timeline is None."""
+    share = Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
+    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
+    program = lower(share, layout)
+    result = summarize(scenario, share, program)
+    if result.fits:
+        result = replace(result, timeline=replay(program, Routes(scenario.cluster)))
+    return replace(result, checks=audit(result, scenario.expect))

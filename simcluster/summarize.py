@@ -1,0 +1,62 @@
+"""What is known of a scenario before its clock starts: identity, memory, balance, modules, provenance."""
+
+from __future__ import annotations
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.plan import balance, memory, modules
+from simcluster.plan.degrees import Plan
+from simcluster.plan.name import other_reading
+from simcluster.plan.share import Share
+from simcluster.program.program import Program
+from simcluster.scenario.scenario import Scenario
+from simcluster.timeline.result import Identity, MemoryPart, Result, Source
+
+
+def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
+    """A Result without a timeline."""
+    plan, model, gpu = scenario.plan, scenario.model, scenario.cluster.gpu
+    parts = {name: MemoryPart(bytes=part.bytes, formula=part.formula) for name, part in memory.resident(share).items()}
+    peak = max(program.operations, key=lambda operation: operation.live_bytes)
+    parts["activations"] = MemoryPart(
+        bytes=peak.live_bytes,
+        formula=f"tensors alive during {peak.name}, the fullest moment of the step, at {share.tokens:,.6g} tokens a rank",
+    )
+    parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory")
+    return Result(
+        identity=_identity(scenario, plan),
+        tokens=program.tokens,
+        peak_flops_per_s=gpu.peak_flops_per_s[model.precision.compute],
+        memory=parts,
+        memory_capacity_bytes=gpu.memory_bytes,
+        balance=balance.balance(share, sum(part.bytes for part in parts.values())),
+        modules=modules.modules(model, plan.degrees),
+        divisions=modules.divisions(model, plan.degrees),
+        provenance=_provenance(scenario.cluster),
+        timeline=None,
+    )
+
+
+def _identity(scenario: Scenario, plan: Plan) -> Identity:
+    other = other_reading(plan)
+    text = ""
+    if other is not None:
+        convention, degrees = other
+        written = ", ".join(f"{axis}: {degree}" for axis, degree in degrees.as_dict().items())
+        text = f"plan: {{{written}, convention: {convention}}}"
+    return Identity(
+        scenario=scenario.name,
+        plan=plan.name,
+        convention=plan.convention,
+        degrees=plan.degrees.as_dict(),
+        counts={"orthogonal": plan.counts.orthogonal, "folded": plan.counts.folded},
+        gpus=plan.degrees.gpus,
+        other_reading=text,
+    )
+
+
+def _provenance(cluster: Cluster) -> dict[str, Source]:
+    """Where each kind of time comes from; tiers a cluster has not are left out."""
+    tiers = {"kernels": cluster.gpu, "nvlink": cluster.nvlink, "infiniband": cluster.infiniband}
+    return {
+        name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None
+    }

@@ -1,0 +1,97 @@
+"""Every scalar a result answers with: its dotted path in `run --json` and what it measures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from simcluster import units
+from simcluster.errors import nearest
+
+Measure = Literal["count", "seconds", "bytes", "fraction", "FLOP", "tokens/s", "number"]
+
+_COUNTS = ("gpus", "tokens", *(f"degrees.{axis}" for axis in ("tp", "pp", "dp", "cp", "ep", "etp", "edp")))
+
+METRICS: dict[str, Measure] = {
+    **dict.fromkeys(_COUNTS, "count"),
+    "counts.orthogonal": "count",
+    "counts.folded": "count",
+    "latency_s": "seconds",
+    "throughput_tokens_per_s": "tokens/s",
+    "throughput_tokens_per_s_per_gpu": "tokens/s",
+    "mfu": "fraction",
+    "compute_busy": "fraction",
+    "exposed_communication": "fraction",
+    "waiting": "fraction",
+    "idle": "fraction",
+    "communication_busy": "fraction",
+    "memory.attention_weights": "bytes",
+    "memory.expert_weights": "bytes",
+    "memory.other_weights": "bytes",
+    "memory.kv_cache": "bytes",
+    "memory.activations": "bytes",
+    "memory.workspace": "bytes",
+    "memory.total": "bytes",
+    "memory.capacity": "bytes",
+    "memory.fraction": "fraction",
+    "flops_per_gpu.attention": "FLOP",
+    "flops_per_gpu.experts": "FLOP",
+    "flops_per_gpu.other": "FLOP",
+    "flops_per_gpu.total": "FLOP",
+    "traffic.nvlink": "bytes",
+    "traffic.infiniband": "bytes",
+    "balance.experts_per_gpu_group": "number",
+    "balance.expert_load_variance": "number",
+    "balance.expert_load_max_over_mean": "number",
+    "balance.compute_variance": "number",
+    "balance.memory_variance": "number",
+}
+"""Paths in the order of the JSON.  A number is dimensionless and not a share of a whole."""
+
+
+def full_path(name: str) -> str:
+    """The metric's path; a name without its prefix means its unique leaf.  ValueError if none or several fit."""
+    if name in METRICS:
+        return name
+    fitting = [path for path in METRICS if path.endswith(f".{name}")]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ValueError(f"{name} could be {' or '.join(fitting)}; write which")
+    raise ValueError(f"no metric is called {name!r:.60}{nearest(name, METRICS)}")
+
+
+def show(path: str, value: float | None) -> str:
+    """The value with its unit, as a reader wants it."""
+    if value is None:
+        return "none"
+    match METRICS[path]:
+        case "count" | "number":
+            return units.show_count(value)
+        case "seconds":
+            return units.show_seconds(value)
+        case "bytes":
+            return units.show_bytes(value)
+        case "fraction":
+            return units.show_percent(value)
+        case "FLOP":
+            return units.show_flop(value)
+        case "tokens/s":
+            return f"{value:,.0f} tokens/s"
+
+
+def parse_value(path: str, text: str) -> float:
+    """The SI value written in an expectation: with a unit for bytes and seconds, bare (or in %) otherwise.
+
+    Raises ValueError with how to write it.
+    """
+    measure = METRICS[path]
+    if measure in ("bytes", "seconds"):
+        return units.parse(text, "bytes" if measure == "bytes" else "seconds")
+    number, percent = (text[:-1].rstrip(), 0.01) if text.endswith("%") and measure == "fraction" else (text, 1.0)
+    try:
+        value = float(number) * percent
+    except ValueError:
+        raise ValueError(f"{text!r:.40} is not a number; {path} is a {measure}") from None
+    if not abs(value) <= units.LARGEST:
+        raise ValueError(f"{text!r:.40} is out of range")
+    return value

@@ -1,0 +1,131 @@
+"""A timeline: one row per operation that a rank ran, kept as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Stream = Literal["compute", "communication"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What a row ran: the facts that are equal for all ranks, per GPU and run.
+
+    `kind` is compute or the collective's kind.  `bytes` is HBM traffic of a kernel, or the payload one GPU sends in a
+    collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in `run --json`.  `alone_s` is the time
+    it takes with the wires to itself; `bound` what limits it (compute, memory, or the kind of the fullest wire).
+    """
+
+    name: str
+    kind: str
+    layer: int | None
+    flops: float
+    bytes: float
+    bytes_nvlink: float
+    bytes_infiniband: float
+    live_bytes: float
+    alone_s: float
+    bound: str
+
+    @property
+    def stream(self) -> Stream:
+        return "compute" if self.kind == "compute" else "communication"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LinkLoads:
+    """Bytes/s on every wire over time: from `time_s[i]` to `time_s[i+1]` the rates are `rates[state[i]]`.
+
+    `rates` has one row per distinct set of concurrent transfers and one column per wire; `capacity` is usable bytes/s
+    and `kind`, `direction` name each wire's class.
+    """
+
+    time_s: Floats
+    state: Ints
+    rates: Floats
+    capacity: Floats
+    kind: tuple[str, ...]
+    direction: tuple[str, ...]
+
+    def bytes_on_wires(self, end_s: float) -> Floats:
+        """Bytes each wire carried until `end_s`, the integral of its rate."""
+        lasting = np.diff(np.append(self.time_s, end_s))
+        per_state = np.bincount(self.state, weights=lasting, minlength=len(self.rates))
+        carried: Floats = per_state @ self.rates
+        return carried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Timeline:
+    """Spans of all ranks as parallel columns, in the order they ended on each rank.
+
+    Row i: rank `rank[i]` ran `operations[operation[i]]` in step `step[i]`; it was ready at `arrive_s[i]`, all members of
+    its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at `end_s[i]`, in seconds.
+    """
+
+    operations: tuple[Operation, ...]
+    ranks: int
+    steps: int
+    rank: Ints
+    step: Ints
+    operation: Ints
+    arrive_s: Floats
+    start_s: Floats
+    finish_s: Floats
+    links: LinkLoads
+
+    @property
+    def end_s(self) -> float:
+        """When the slowest rank ended its last operation."""
+        return float(self.finish_s.max())
+
+    @property
+    def on_compute(self) -> NDArray[np.bool_]:
+        """Which rows ran on the compute stream."""
+        computes = np.array([operation.stream == "compute" for operation in self.operations])
+        return np.asarray(computes[self.operation])
+
+    def of(self, *, rank: int | None = None, stream: Stream | None = None, name: str | None = None) -> Spans:
+        """The rows of one rank, stream or operation name, or of any mix of these."""
+        chosen = np.ones(len(self.rank), dtype=np.bool_)
+        if rank is not None:
+            chosen &= self.rank == rank
+        if stream is not None:
+            chosen &= self.on_compute == (stream == "compute")
+        if name is not None:
+            chosen &= np.array([operation.name == name for operation in self.operations])[self.operation]
+        return Spans(timeline=self, row=np.flatnonzero(chosen))
+
+    def step_latencies_s(self) -> Floats:
+        """Each step's seconds from its first operation's start to its last one's end, slowest rank."""
+        ends = np.zeros(self.steps)
+        np.maximum.at(ends, self.step, self.finish_s)
+        starts = np.full(self.steps, np.inf)
+        np.minimum.at(starts, self.step, self.arrive_s)
+        latencies: Floats = ends - starts
+        return latencies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Spans:
+    """Some rows of a timeline."""
+
+    timeline: Timeline
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def busy_s(self) -> float:
+        """Sum of the rows' durations, waiting excluded."""
+        return float((self.timeline.finish_s[self.row] - self.timeline.start_s[self.row]).sum())
+
+    def waiting_s(self) -> float:
+        """Sum of the rows' waits for other members of their collectives."""
+        return float((self.timeline.start_s[self.row] - self.timeline.arrive_s[self.row]).sum())

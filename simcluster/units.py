@@ -99,14 +99,14 @@ _EXACT: dict[Dimension, tuple[str, ...]] = {
 
 
 def format_exact(value: float, dimension: Dimension) -> str:
-    """The shortest text that `parse` reads back as exactly `value`."""
-    texts = []
+    """The shortest text, of a number of one or more where there is one, that `parse` reads back as exactly `value`."""
+    texts: list[tuple[bool, int, str]] = []
     for unit in _EXACT[dimension]:
         number = (Decimal(repr(value)) / _UNITS[dimension][unit]).normalize()
         text = f"{number:f}" if -4 < number.adjusted() < 9 else f"{number}"
         if parse(f"{text} {unit}", dimension) == value:
-            texts.append(f"{text} {unit}")
-    return min(texts, key=len) if texts else f"{value!r} {_EXACT[dimension][-1]}"
+            texts.append((number < 1, len(text) + len(unit), f"{text} {unit}"))
+    return min(texts)[2] if texts else f"{value!r} {_EXACT[dimension][-1]}"
 
 
 def show_bytes(value: float) -> str:

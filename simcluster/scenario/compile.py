@@ -32,13 +32,17 @@ def load(path: str | FilePath, overrides: Sequence[str] = (), prefer: Convention
     `prefer` is the reading of an ambiguous plan name to take where it is possible.  InputError lists every mistake as
     `file:line:col: path: what is wrong; what would fit`.
     """
+    return compile_text(read_text(path), str(path), overrides, prefer)
+
+
+def read_text(path: str | FilePath) -> str:
+    """The text of a scenario file; InputError if it cannot be read."""
     try:
-        text = FilePath(path).read_text(encoding="utf-8")
+        return FilePath(path).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(Mistake(what=f"cannot be read: {error.strerror}", origin=str(path))) from None
     except UnicodeDecodeError:
         raise InputError(Mistake(what="is not UTF-8 text", origin=str(path))) from None
-    return compile_text(text, str(path), overrides, prefer)
 
 
 def compile_text(

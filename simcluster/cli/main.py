@@ -1,0 +1,78 @@
+"""`simcluster`: the group of commands, and what every failure turns into."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from simcluster import __version__
+from simcluster.errors import InputError
+
+COMMANDS = {
+    "run": "Simulate a scenario and print what it gives.",
+    "check": "Check a plan and every expectation of a scenario.",
+    "show": "Print a scenario as it was understood.",
+    "plot": "Draw a figure of a scenario or of a run's folder.",
+    "sweep": "Simulate a scenario at every point of a grid.",
+}
+
+
+class _Commands(click.Group):
+    """Commands imported when they are called, so that `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"simcluster.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="simcluster")
+def cli() -> None:
+    """How a parallel plan for a large language model will really run on a GPU cluster.
+
+    Exit status: 0 done; 1 the answer is no; 2 mistakes in the input; 3 a bug of simcluster; 130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; mistakes go to stderr, and the exit status says what happened."""
+    try:
+        code = cli.main(prog_name="simcluster", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except InputError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        _complain(f"this is a bug of simcluster {__version__}, not of your scenario: {type(error).__name__}: {error}")
+        sys.exit(3)
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)

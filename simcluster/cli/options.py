@@ -1,0 +1,27 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Path(dir_okay=False))
+"""A scenario file; a missing file is reported by the reader, like any other mistake."""
+
+
+def set_option(function: F) -> F:
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Set one value of the scenario, such as plan=EP8_TP1_PP1; may be repeated.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(function)

@@ -1,0 +1,29 @@
+"""`simcluster show`."""
+
+from __future__ import annotations
+
+import click
+
+from simcluster.cli.options import json_option, scenario_argument, set_option
+
+
+@click.command("show")
+@scenario_argument
+@set_option
+@json_option
+@click.option("--placement", is_flag=True, help="Show where every rank sits instead.")
+def command(scenario: str, overrides: tuple[str, ...], as_json: bool, placement: bool) -> int:
+    """Print SCENARIO as it was understood, every default filled in: a valid scenario with the same result."""
+    import json
+
+    from simcluster.scenario.compile import load
+    from simcluster.scenario.placement import placement_rows, placement_text
+    from simcluster.scenario.render import as_tree, render
+
+    compiled = load(scenario, overrides)
+    if placement:
+        rows = placement_rows(compiled)
+        click.echo(json.dumps({"placement": rows}) if as_json else placement_text(rows))
+    else:
+        click.echo(json.dumps(as_tree(compiled), indent=2) if as_json else render(compiled), nl=as_json)
+    return 0

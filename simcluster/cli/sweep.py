@@ -1,0 +1,86 @@
+"""`simcluster sweep`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from simcluster.cli.options import json_option, scenario_argument, set_option
+
+
+@click.command("sweep")
+@scenario_argument
+@set_option
+@json_option
+@click.option("--over", "over", multiple=True, required=True, metavar="PATH=V1,V2,…",
+              help="Values of one path; 1..100 is a range. Several --over make a grid.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Keep finished points and results.csv in DIR; the same DIR resumes.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), help="Processes [default: one per core].")
+@click.option("--plot", "plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
+              help="Draw latency, throughput, MFU and exposed communication.")  # fmt: skip
+def command(
+    scenario: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    over: tuple[str, ...],
+    out: Path | None,
+    workers: int | None,
+    plot: Path | None,
+) -> int:
+    """Simulate SCENARIO at every point of a grid.
+
+    A point that is no valid scenario or does not fit is a row with its reason; exit status 2 only if every point is.
+    """
+    from simcluster.cli.plot import refuse_unwritable
+    from simcluster.report import machine, text
+    from simcluster.scenario.compile import read_text
+    from simcluster.study.grid import parse_axis
+    from simcluster.study.sweep import sweep
+
+    axes = [parse_axis(axis) for axis in over]
+    if plot is not None:
+        refuse_unwritable(plot)
+    source = read_text(scenario)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        with _progress() as progress:
+            table = sweep(
+                source, scenario, axes, overrides=overrides, folder=out, workers=workers, progress=progress
+            )
+    except KeyboardInterrupt:
+        kept = f"; run the same command again to go on with what {out} holds" if out else "; --out DIR would keep points"
+        click.echo(f"interrupted{kept}", err=True)
+        return 130
+    if out is not None:
+        part = out / ".results.csv.part"
+        part.write_text(machine.table_csv(table), encoding="utf-8")
+        part.replace(out / "results.csv")
+    valid = any(reason is None for reason in table.column("reason"))
+    if plot is not None and valid:
+        from simcluster.report.figures import style, sweep_chart
+
+        style.save(sweep_chart.draw(table), plot)
+        click.echo(f"figure: {plot}", err=True)
+    click.echo(machine.table_json(table) if as_json else text.table(table))
+    return 0 if valid else 2
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr where that is a terminal, silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("points", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,1 @@
+"""Reports: text, JSON and figures, from a Result or a Table."""

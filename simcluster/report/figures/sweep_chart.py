@@ -1,0 +1,96 @@
+"""A sweep as four panels: latency, throughput, MFU and exposed communication against the first swept path."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from simcluster import units
+from simcluster.report.figures import style
+from simcluster.timeline.table import Table
+
+_PANELS = (
+    ("latency_s", "latency (ms)", 1e3),
+    ("throughput_tokens_per_s", "throughput (million tokens/s)", 1e-6),
+    ("mfu", "MFU (%)", 100.0),
+    ("exposed_communication", "exposed communication (%)", 100.0),
+)
+
+_SCALES: tuple[tuple[units.Dimension, float, str], ...] = (
+    ("bytes/s", 1e-9, "GB/s"),
+    ("seconds", 1e6, "us"),
+    ("bytes", 1e-9, "GB"),
+    ("FLOP/s", 1e-12, "TFLOPS"),
+)
+
+MOST_LINES = 8
+
+
+def draw(table: Table) -> Figure:
+    """One line per value of the other swept paths; points read under another convention are drawn hollow."""
+    along, others = table.swept[0], table.swept[1:]
+    places, unit, ticks = _axis([str(value) for value in table.column(along)])
+    lines: dict[tuple[str, ...], list[int]] = {}
+    for index, row in enumerate(table.rows):
+        lines.setdefault(tuple(str(row[name]) for name in others), []).append(index)
+    conventions = [cell for cell in table.column("convention") if cell is not None]
+    base = conventions[0] if conventions else None
+    with style.styled():
+        figure = style.new_figure(11, 7.6)
+        kept = list(lines.items())[:MOST_LINES]
+        left_out = f" ({len(lines) - MOST_LINES} more lines are in results.csv)" if len(lines) > MOST_LINES else ""
+        style.heading(figure, f"Sweep over {', '.join(table.swept)}", f"{table.title}{left_out}")
+        panels: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
+        for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
+            for number, (values, indices) in enumerate(kept):
+                _line(axes, table, name, scale, [(places[i], i) for i in indices], number, ", ".join(values), base)
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+            style.quiet(axes)
+            _mark_axis(axes, places, ticks)
+        for axes in panels[2:]:
+            axes.set_xlabel(f"{along}{f' ({unit})' if unit else ''}")
+        if others:
+            handles, labels = panels[0].get_legend_handles_labels()
+            figure.legend(handles, labels, title=", ".join(others), loc="outside right upper", fontsize=9)
+    return figure
+
+
+def _line(
+    axes: Axes, table: Table, name: str, scale: float, at: list[tuple[float, int]], number: int, label: str, base: object
+) -> None:
+    seen = [(place, float(str(table.rows[i][name])) * scale, i) for place, i in sorted(at) if table.rows[i][name] is not None]
+    colour, marker = style.CYCLE[number], style.MARKERS[number]
+    axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], color=colour, label=label, linewidth=1.6)
+    for hollow in (False, True):
+        chosen = [(p, v) for p, v, i in seen if (table.rows[i]["convention"] != base) == hollow]
+        face = "white" if hollow else colour
+        axes.plot([p for p, _ in chosen], [v for _, v in chosen], marker, color=colour, markerfacecolor=face, markersize=5)
+
+
+def _axis(values: list[str]) -> tuple[list[float], str, dict[float, str]]:
+    """Where each value stands, the unit, and tick labels by place: numbers to scale, anything else evenly spaced."""
+    for dimension, scale, unit in _SCALES:
+        try:
+            places = [units.parse(value, dimension) * scale for value in values]
+        except ValueError:
+            continue
+        return places, unit, {place: f"{place:g}" for place in sorted(places)}
+    try:
+        places = [float(value) for value in values]
+    except ValueError:
+        order = list(dict.fromkeys(values))
+        places = [float(order.index(value)) for value in values]
+        return places, "", {float(index): value for index, value in enumerate(order)}
+    return places, "", {place: f"{place:g}" for place in sorted(places)}
+
+
+def _mark_axis(axes: Axes, places: list[float], ticks: dict[float, str]) -> None:
+    """Logarithmic where values span a factor of eight or more; a tick at each value while they are few."""
+    if min(places) > 0 and max(places) / min(places) >= 8:
+        axes.set_xscale("log")
+    if len(ticks) <= 12:
+        axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticklabels(list(ticks.values()), rotation=0 if max(map(len, ticks.values())) <= 8 else 30)

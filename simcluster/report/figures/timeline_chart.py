@@ -1,0 +1,132 @@
+"""The operations timeline: what chosen ranks run on both streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from simcluster.report.figures import style
+from simcluster.timeline import metric
+from simcluster.timeline.result import Result
+from simcluster.timeline.timeline import Timeline
+
+_NAMED = 0.035
+"""A span at least this share of the window carries its name."""
+
+_GROUPS = (
+    ("attention.", "attention", "#56B4E9"),
+    ("moe.", "experts", "#0072B2"),
+    ("mlp.", "MLP", "#0072B2"),
+    ("", "norm, residual, rest", "#8CA5B5"),
+)
+_COLLECTIVES = (
+    ("all_to_all", "all-to-all", "#D55E00"),
+    ("all_reduce", "all-reduce", "#E69F00"),
+    ("all_gather", "all-gather", "#F0C75E"),
+    ("reduce_scatter", "reduce-scatter", "#CC79A7"),
+)
+
+
+def window(timeline: Timeline, layers: int) -> tuple[float, float]:
+    """The time in which `layers` layers from the middle of the model run, from first start to last end, in seconds."""
+    numbers = sorted({op.layer for op in timeline.operations if op.layer is not None})
+    if not numbers:
+        return 0.0, timeline.end_s
+    first = len(numbers) // 2 if len(numbers) > layers else 0
+    chosen = set(numbers[first : first + layers])
+    rows = np.array([op.layer in chosen for op in timeline.operations])[timeline.operation] & (timeline.step == 0)
+    return float(timeline.arrive_s[rows].min()), float(timeline.finish_s[rows].max())
+
+
+def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2) -> Figure:
+    """Two lanes a rank, compute above communication, for `layers` layers from the middle of the first step.
+
+    Without `ranks`: the first rank, its neighbour, and the first rank of the next node's worth of ranks.
+    """
+    timeline = result.timeline
+    assert timeline is not None
+    shown = tuple(ranks) if ranks is not None else _default_ranks(timeline.ranks)
+    since, until = window(timeline, layers)
+    scale, unit = style.time_unit(until - since)
+    with style.styled():
+        figure = style.new_figure(12, 1.9 + 1.05 * len(shown))
+        values = result.metrics()
+        span = f"{metric.show('latency_s', until - since)} of {metric.show('latency_s', timeline.end_s)}"
+        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {_layers_named(timeline, layers)}, {span}")
+        axes = figure.subplots()
+        used: dict[str, str] = {}
+        for place, rank in enumerate(shown):
+            for stream, offset in (("compute", 0.0), ("communication", 0.42)):
+                spans = timeline.of(rank=rank, stream="compute" if stream == "compute" else "communication")
+                _lane(axes, timeline, spans.row, (since, until, scale), place + offset, used)
+        axes.set_ylim(len(shown) - 0.05, -0.15)
+        axes.set_xlim(since * scale, until * scale)
+        ticks = [(place + offset + 0.19, f"{name}") for place in range(len(shown)) for offset, name in _LANES]
+        axes.set_yticks([y for y, _ in ticks], [name for _, name in ticks], fontsize=8)
+        for place, rank in enumerate(shown):
+            axes.annotate(
+                f"rank {rank}", (0, place + 0.4), xycoords=("axes fraction", "data"), xytext=(-92, 0),
+                textcoords="offset points", va="center", ha="left", fontweight="bold", annotation_clip=False,
+            )  # fmt: skip
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"time ({unit})")
+        axes.legend(
+            handles=[Patch(color=colour, label=label) for label, colour in used.items()],
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(used), fontsize=9, borderaxespad=0.2,
+        )  # fmt: skip
+        assert values is not None
+    return figure
+
+
+_LANES = ((0.0, "compute"), (0.42, "communication"))
+
+
+def _layers_named(timeline: Timeline, layers: int) -> str:
+    numbers = sorted({op.layer for op in timeline.operations if op.layer is not None})
+    first = len(numbers) // 2 if len(numbers) > layers else 0
+    chosen = numbers[first : first + layers]
+    return f"layers {chosen[0]} to {chosen[-1]} of {len(numbers)}" if chosen else "the whole step"
+
+
+def _default_ranks(ranks: int) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(rank for rank in (0, 1, ranks // 2, ranks - 1) if rank < ranks))
+
+
+def _lane(
+    axes: object, timeline: Timeline, rows: np.ndarray, frame: tuple[float, float, float], y: float, used: dict[str, str]
+) -> None:
+    """The spans of one stream: a bar each, a pale bar while it waits, its name where there is room."""
+    from matplotlib.axes import Axes
+
+    assert isinstance(axes, Axes)
+    since, until, scale = frame
+    for row in rows:
+        arrive, start, finish = (float(column[row]) for column in (timeline.arrive_s, timeline.start_s, timeline.finish_s))
+        if finish < since or arrive > until:
+            continue
+        operation = timeline.operations[timeline.operation[row]]
+        label, colour = _look(operation.name, operation.kind)
+        used.setdefault(label, colour)
+        if start > arrive:
+            used.setdefault("waiting", style.WAITING)
+            axes.broken_barh([(arrive * scale, (start - arrive) * scale)], (y, 0.38), facecolors=style.WAITING)
+        axes.broken_barh(
+            [(start * scale, (finish - start) * scale)], (y, 0.38), facecolors=colour, edgecolor="white", linewidth=0.4
+        )
+        if finish - start >= _NAMED * (until - since) and start >= since and finish <= until:
+            name = operation.name.split(".")[-1].replace("_", "-")
+            room = 150 * (finish - start) / (until - since)
+            if len(name) <= room:
+                axes.text((start + finish) / 2 * scale, y + 0.19, name, ha="center", va="center", fontsize=8, color="black",
+                          clip_on=True)  # fmt: skip
+
+
+def _look(name: str, kind: str) -> tuple[str, str]:
+    """Legend label and colour of an operation."""
+    if kind != "compute":
+        return next((label, colour) for known, label, colour in _COLLECTIVES if known == kind)
+    return next((label, colour) for prefix, label, colour in _GROUPS if name.startswith(prefix))

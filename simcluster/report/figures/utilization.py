@@ -1,0 +1,86 @@
+"""GPU utilization over time: a heat map over ranks, the mean of all ranks above it."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from simcluster.report.figures import style
+from simcluster.timeline import metric
+from simcluster.timeline.result import Result
+from simcluster.timeline.timeline import Floats, Timeline
+
+COLUMNS = 600
+"""Time bins of the heat map: about one per pixel of its width."""
+
+MOST_ROWS = 256
+"""Rows of the heat map; more ranks than this are averaged, never dropped."""
+
+
+def busy_by_rank(timeline: Timeline, bins: int) -> Floats:
+    """Fraction of each of `bins` equal time bins in which each rank computes, shape (ranks, bins).
+
+    Exact: a kernel that covers part of a bin counts with that part, so a row's mean is the rank's compute busy.
+    """
+    edges = np.linspace(0.0, timeline.end_s, bins + 1)
+    busy = np.zeros((timeline.ranks, bins))
+    kernels = timeline.on_compute
+    rank, begin, finish = timeline.rank[kernels], timeline.start_s[kernels], timeline.finish_s[kernels]
+    order = np.lexsort((begin, rank))
+    cuts = np.searchsorted(rank[order], np.arange(timeline.ranks + 1))
+    for row in range(timeline.ranks):
+        mine = order[cuts[row] : cuts[row + 1]]
+        if len(mine) == 0:
+            continue
+        knots = np.stack([begin[mine], finish[mine]], axis=1).ravel()
+        running = np.stack([np.zeros(len(mine)), finish[mine] - begin[mine]], axis=1).ravel().cumsum()
+        busy[row] = np.diff(np.interp(edges, knots, running)) / (timeline.end_s / bins)
+    return busy
+
+
+def draw(result: Result) -> Figure:
+    """Mean compute busy over time above, compute busy of every rank below."""
+    timeline = result.timeline
+    assert timeline is not None
+    scale, unit = style.time_unit(timeline.end_s)
+    busy = busy_by_rank(timeline, COLUMNS)
+    per_row = -(-timeline.ranks // MOST_ROWS)
+    pad = np.full((-timeline.ranks % per_row, COLUMNS), np.nan)
+    rows = np.nanmean(np.concatenate([busy, pad]).reshape(-1, per_row, COLUMNS), axis=1)
+    end = timeline.end_s * scale
+    with style.styled():
+        figure = style.new_figure(10, 5.6)
+        values = result.metrics()
+        style.heading(
+            figure,
+            result.identity.scenario,
+            f"{result.identity.plan}: latency {metric.show('latency_s', values['latency_s'])}, "
+            f"compute busy {metric.show('compute_busy', values['compute_busy'])}, "
+            f"exposed communication {metric.show('exposed_communication', values['exposed_communication'])}, "
+            f"MFU {metric.show('mfu', values['mfu'])}",
+        )
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.6))
+        centres = (np.arange(COLUMNS) + 0.5) * end / COLUMNS
+        mean = busy.mean(axis=0) * 100
+        above.fill_between(centres, mean, step="mid", color=style.COMPUTING, linewidth=0)
+        overall = float(busy.mean()) * 100
+        above.axhline(overall, color=style.INK, linewidth=0.9, linestyle="--")
+        above.annotate(
+            f"mean {overall:.1f} %", (1.0, overall), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", va="center", fontsize=9, annotation_clip=False,
+        )  # fmt: skip
+        above.set_ylim(0, 105)
+        above.set_ylabel("GPUs computing\n(%)")
+        style.quiet(above)
+        colours = LinearSegmentedColormap.from_list("busy", ["#FFFFFF", style.COMPUTING])
+        image = below.imshow(
+            rows * 100, aspect="auto", origin="upper", interpolation="nearest", cmap=colours, vmin=0, vmax=100,
+            extent=(0, end, timeline.ranks - 0.5, -0.5),
+        )  # fmt: skip
+        averaged = "" if per_row == 1 else f", {per_row} to a row"
+        below.set_ylabel(f"rank (of {timeline.ranks:,}{averaged})")
+        below.set_xlabel(f"time ({unit})")
+        bar = figure.colorbar(image, ax=below, pad=0.01, fraction=0.03)
+        bar.set_label("computing (%)")
+    return figure

@@ -1,0 +1,46 @@
+"""Results and tables for machines: JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from simcluster.timeline.result import Result
+from simcluster.timeline.table import Table
+
+
+def result_json(result: Result) -> str:
+    """The object of `run --json`."""
+    return json.dumps(result.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def check_json(result: Result) -> str:
+    """The object of `check --json`."""
+    values = result.metrics()
+    checks = [check.as_dict() for check in result.checks]
+    return json.dumps(
+        {"checks": checks, "latency_s": values["latency_s"], "mfu": values["mfu"]},
+        indent=2,
+        allow_nan=False,
+        ensure_ascii=False,
+    )
+
+
+def table_json(table: Table) -> str:
+    """`{title, swept, rows}`; a row holds every column."""
+    rows = [dict(row) for row in table.rows]
+    return json.dumps(
+        {"title": table.title, "swept": table.swept, "rows": rows}, indent=2, allow_nan=False, ensure_ascii=False
+    )
+
+
+def table_csv(table: Table) -> str:
+    """One line a row under a header of column names; a missing value is empty, a float has all its digits."""
+    buffer = io.StringIO()
+    names = [column.name for column in table.columns]
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    for row in table.rows:
+        writer.writerow({name: "" if row[name] is None else row[name] for name in names})
+    return buffer.getvalue()

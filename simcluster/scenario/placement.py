@@ -1,0 +1,35 @@
+"""Where every rank of a scenario sits, as rows."""
+
+from __future__ import annotations
+
+from simcluster.plan.layout import Layout
+from simcluster.scenario.scenario import Scenario
+
+
+def placement_rows(scenario: Scenario) -> list[dict[str, object]]:
+    """One row a rank: node, gpu, nic, rail, coordinates on every axis, experts and layers held."""
+    cluster, moe = scenario.cluster, scenario.model.moe
+    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=cluster.gpus_per_node)
+    nics = cluster.infiniband.nics_per_node if cluster.infiniband is not None else cluster.gpus_per_node
+    return [
+        layout.seat(
+            rank, experts=moe.experts if moe else 0, layers=scenario.model.layers, nics_per_node=nics
+        ).as_dict()
+        for rank in range(scenario.plan.degrees.gpus)
+    ]
+
+
+def placement_text(rows: list[dict[str, object]]) -> str:
+    """The rows as an aligned table; runs of experts and layers as first-last."""
+    header = list(rows[0])
+    lines = [header] + [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    return f"{value[0]}-{value[-1]}" if len(value) > 1 else "".join(map(str, value))

@@ -1,0 +1,148 @@
+"""A scenario written back: every default filled in, and read again as the same value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import yaml
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.gpu import Gpu
+from simcluster.cluster.link import InfiniBand, NvLink
+from simcluster.model.transformer import Mlp, Model, Moe
+from simcluster.plan.degrees import Plan
+from simcluster.scenario.document import scalar
+from simcluster.scenario.scenario import Scenario
+from simcluster.units import format_exact
+
+Tree = dict[str, object]
+
+
+def render(scenario: Scenario) -> str:
+    """The scenario as YAML text that compiles to an equal scenario."""
+    return yaml.dump(as_tree(scenario), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def as_tree(scenario: Scenario) -> Tree:
+    """The scenario as plain mappings, with units in the text of every dimensional value."""
+    workload = scenario.workload
+    batch: object = scenario.batch.count
+    if scenario.batch.per != "total":
+        batch = {scenario.batch.per: scenario.batch.count}
+    length = "sequence" if workload.phase == "prefill" else "context"
+    tree: Tree = {
+        "name": scenario.name,
+        "cluster": _cluster(scenario.cluster, scenario.reserved_memory_bytes),
+        "model": _model(scenario.model),
+        "plan": _plan(scenario.plan),
+        "workload": {"phase": workload.phase, "batch": batch, length: workload.length, "steps": workload.steps},
+    }
+    if scenario.expect:
+        tree["expect"] = [claim.line for claim in scenario.expect]
+    return tree
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what would not be read back as the same text; never writes anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    try:
+        plain = scalar(text) == text and text.isprintable()
+    except ValueError:
+        plain = False
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _cluster(cluster: Cluster, reserved_bytes: float) -> Tree:
+    tree: Tree = {
+        "nodes": cluster.nodes,
+        "gpus_per_node": cluster.gpus_per_node,
+        "gpu": _gpu(cluster.gpu, reserved_bytes),
+    }
+    if cluster.nvlink is not None:
+        tree["nvlink"] = _nvlink(cluster.nvlink)
+    if cluster.infiniband is not None:
+        tree["infiniband"] = _infiniband(cluster.infiniband)
+    return tree
+
+
+def _gpu(gpu: Gpu, reserved_bytes: float) -> Tree:
+    return {
+        "name": gpu.name,
+        "memory": format_exact(gpu.memory_bytes, "bytes"),
+        "memory_bandwidth": format_exact(gpu.memory_bytes_per_s, "bytes/s"),
+        "peak": {name: format_exact(peak, "FLOP/s") for name, peak in gpu.peak_flops_per_s.items()},
+        "efficiency": {"compute": dict(gpu.compute_efficiency), "memory": gpu.memory_efficiency},
+        "launch_overhead": format_exact(gpu.launch_overhead_s, "seconds"),
+        "collective_overhead": format_exact(gpu.collective_overhead_s, "seconds"),
+        "reserved_memory": format_exact(reserved_bytes, "bytes"),
+        "provenance": gpu.provenance,
+        "source": gpu.source,
+    }
+
+
+def _nvlink(link: NvLink) -> Tree:
+    return {
+        "bandwidth": format_exact(link.bytes_per_s, "bytes/s"),
+        "latency": format_exact(link.latency_s, "seconds"),
+        "efficiency": link.efficiency,
+        "provenance": link.provenance,
+        "source": link.source,
+    }
+
+
+def _infiniband(link: InfiniBand) -> Tree:
+    return {
+        "bandwidth": format_exact(link.bytes_per_s, "bytes/s"),
+        "latency": format_exact(link.latency_s, "seconds"),
+        "efficiency": link.efficiency,
+        "nics_per_node": link.nics_per_node,
+        "fabric": link.fabric,
+        "leaf_ports": link.leaf_ports,
+        "oversubscription": link.oversubscription,
+        "provenance": link.provenance,
+        "source": link.source,
+    }
+
+
+def _model(model: Model) -> Tree:
+    tree: Tree = {
+        "name": model.name,
+        "layers": model.layers,
+        "hidden": model.hidden,
+        "heads": model.heads,
+        "kv_heads": model.kv_heads,
+        "head_dim": model.head_dim,
+    }
+    match model.ffn:
+        case Mlp() as dense:
+            tree["mlp"] = {"hidden": dense.hidden, "gated": dense.gated}
+        case Moe() as moe:
+            tree["moe"] = _moe(moe)
+    if model.vocab is not None:
+        tree |= {"vocab": model.vocab, "tied_embeddings": model.tied_embeddings}
+    return {**tree, "precision": asdict(model.precision)}
+
+
+def _moe(moe: Moe) -> Tree:
+    """Shared experts are written as one of their summed width, which is the same work."""
+    tree: Tree = {
+        "experts": moe.experts,
+        "top_k": moe.top_k,
+        "hidden": moe.expert.hidden,
+        "gated": moe.expert.gated,
+        "shared_experts": 1 if moe.shared else 0,
+    }
+    return tree | ({"shared_hidden": moe.shared.hidden} if moe.shared else {})
+
+
+def _plan(plan: Plan) -> Tree:
+    label: Tree = {} if plan.name.startswith("{") else {"name": plan.name}
+    return {**label, **plan.degrees.as_dict(), "convention": plan.convention}

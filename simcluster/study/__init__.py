@@ -1,0 +1,1 @@
+"""Studies: many scenarios at once, each simulated, none guessed."""

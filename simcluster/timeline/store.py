@@ -1,0 +1,89 @@
+"""A result on disk: `timeline.npz` holds the spans, the link loads and everything else of a Result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from simcluster.errors import InputError, Mistake
+from simcluster.timeline.check import Check
+from simcluster.timeline.result import Identity, MemoryPart, Result, Source
+from simcluster.timeline.timeline import LinkLoads, Operation, Timeline
+
+_SPANS = ("rank", "step", "operation", "arrive_s", "start_s", "finish_s")
+_LOADS = ("time_s", "state", "rates", "capacity")
+
+
+def pack(result: Result) -> bytes:
+    """The result as the bytes of a compressed .npz file; the same result gives the same bytes."""
+    header: dict[str, object] = {
+        "identity": asdict(result.identity),
+        "tokens": result.tokens,
+        "peak_flops_per_s": result.peak_flops_per_s,
+        "memory": {name: asdict(part) for name, part in result.memory.items()},
+        "memory_capacity_bytes": result.memory_capacity_bytes,
+        "balance": dict(result.balance),
+        "modules": [dict(module) for module in result.modules],
+        "divisions": list(result.divisions),
+        "provenance": {name: asdict(source) for name, source in result.provenance.items()},
+        "checks": [asdict(check) for check in result.checks],
+    }
+    arrays = {}
+    timeline = result.timeline
+    if timeline is not None:
+        header["timeline"] = {
+            "operations": [asdict(operation) for operation in timeline.operations],
+            "ranks": timeline.ranks,
+            "steps": timeline.steps,
+            "kind": timeline.links.kind,
+            "direction": timeline.links.direction,
+        }
+        arrays = {name: getattr(timeline, name) for name in _SPANS}
+        arrays |= {f"links_{name}": getattr(timeline.links, name) for name in _LOADS}
+    buffer = BytesIO()
+    np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
+    return buffer.getvalue()
+
+
+def unpack(path: Path) -> Result:
+    """The result in a `timeline.npz`; InputError if the file is missing or not one of ours."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(str(arrays.pop("header")))
+        return _result(header, arrays)
+    except OSError as error:
+        raise InputError(Mistake(what=f"cannot be read: {error.strerror or error}", origin=str(path))) from None
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"is not a timeline of this version ({error}); run the scenario again with --out"
+        raise InputError(Mistake(what=what, origin=str(path))) from None
+
+
+def _result(header: dict[str, object], arrays: dict[str, np.ndarray]) -> Result:
+    kept = json.loads(json.dumps(header))
+    timeline = kept.pop("timeline", None)
+    return Result(
+        identity=Identity(**kept.pop("identity")),
+        memory={name: MemoryPart(**part) for name, part in kept.pop("memory").items()},
+        modules=tuple(kept.pop("modules")),
+        divisions=tuple(kept.pop("divisions")),
+        provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},
+        checks=tuple(Check(**check) for check in kept.pop("checks")),
+        timeline=None if timeline is None else _timeline(timeline, arrays),
+        **kept,
+    )
+
+
+def _timeline(header: dict[str, list[dict[str, object]]], arrays: dict[str, np.ndarray]) -> Timeline:
+    kept = dict(header)
+    operations = tuple(Operation(**operation) for operation in kept.pop("operations"))  # type: ignore[arg-type]
+    links = LinkLoads(
+        kind=tuple(str(kind) for kind in kept.pop("kind")),
+        direction=tuple(str(direction) for direction in kept.pop("direction")),
+        **{name: arrays[f"links_{name}"] for name in _LOADS},
+    )
+    return Timeline(operations=operations, links=links, **kept, **{name: arrays[name] for name in _SPANS})  # type: ignore[arg-type]

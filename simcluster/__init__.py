@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simcluster.api import check, load, simulate, sweep
 
-__version__ = "0.1.0"
 __all__ = ["check", "load", "simulate", "sweep"]
 
 

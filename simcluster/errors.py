@@ -1,7 +1,7 @@
 """Mistakes a user can mend, and bugs that are ours.
 
 A `Mistake` says where, what is wrong and what would fit; an `InputError` carries all mistakes found in one go, so
-that a user mends a file once.  A `BrokenLawError` is raised by an assertion that stays on: it is never the user's fault.
+that a user mends a file once.  A `BrokenLawError` is raised by an assertion that stays on: never the user's fault.
 """
 
 from __future__ import annotations

@@ -40,7 +40,11 @@ class Gemm:
 
     @property
     def bytes(self) -> float:
-        return self.m * self.k * self.input_bytes + self.k * self.n * self.weight_bytes + self.m * self.n * self.output_bytes
+        return (
+            self.m * self.k * self.input_bytes
+            + self.k * self.n * self.weight_bytes
+            + self.m * self.n * self.output_bytes
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +80,8 @@ class Attention:
 
     `queries` new tokens per sequence attend over `keys` positions; `causal` halves the square (a prefill, where
     queries == keys).  FLOPs = 4·batch·queries·keys·heads·head_dim, halved if causal (Dao, FlashAttention-2, 2023,
-    section 4.1).  Bytes = queries read, keys and values read once per KV head (a fused kernel keeps the scores on chip),
-    outputs written.
+    section 4.1).  Bytes = queries read, keys and values read once per KV head (a fused kernel keeps the scores on
+    chip), outputs written.
     """
 
     batch: float

@@ -19,7 +19,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
     peak = max(program.operations, key=lambda operation: operation.live_bytes)
     parts["activations"] = MemoryPart(
         bytes=peak.live_bytes,
-        formula=f"tensors alive during {peak.name}, the fullest moment of the step, at {share.tokens:,.6g} tokens a rank",
+        formula=f"tensors alive during {peak.name}, the fullest moment of a step, at {share.tokens:,.6g} tokens a rank",
     )
     parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory")
     return Result(
@@ -57,6 +57,4 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
 def _provenance(cluster: Cluster) -> dict[str, Source]:
     """Where each kind of time comes from; tiers a cluster has not are left out."""
     tiers = {"kernels": cluster.gpu, "nvlink": cluster.nvlink, "infiniband": cluster.infiniband}
-    return {
-        name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None
-    }
+    return {name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None}

@@ -48,7 +48,8 @@ def _expert_distribution(result: Result) -> Check:
     if per_group == 0:
         text = "the model has no experts to distribute"
     else:
-        text = f"{show_count(per_group * ep)} experts / ep {ep} = {show_count(per_group)} on each group of {why.group(result)}"
+        experts = show_count(per_group * ep)
+        text = f"{experts} experts / ep {ep} = {show_count(per_group)} on each group of {why.group(result)}"
     return Check(
         name="expert_distribution",
         passed=float(per_group).is_integer(),
@@ -70,9 +71,7 @@ def _memory(result: Result) -> Check:
 
 def _compute_utilization(result: Result, claims: Sequence[Check], expect: Sequence[Expectation]) -> Check:
     """Holds where every expectation on mfu or compute_busy holds; without any it passes and gives the figures."""
-    about = [
-        check for check, claim in zip(claims, expect, strict=True) if claim.path in ("mfu", "compute_busy")
-    ]
+    about = [check for check, claim in zip(claims, expect, strict=True) if claim.path in ("mfu", "compute_busy")]
     values = result.metrics()
     mfu, busy = (metric.show(name, values[name]) for name in ("mfu", "compute_busy"))
     return Check(

@@ -41,6 +41,10 @@ class Expectation:
                 return actual < self.value
             case ">":
                 return actual > self.value
+            case "==":
+                return self._equals(actual)
+
+    def _equals(self, actual: float) -> bool:
         if metric.METRICS[self.path] == "count":
             return actual == self.value
         if self.value == 0:

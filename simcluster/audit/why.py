@@ -42,7 +42,8 @@ def sentence(result: Result, path: str) -> str:
             return _flops(result)
         case "traffic.nvlink" | "traffic.infiniband":
             return _traffic(result, leaf)
-    return f"{path} is {metric.show(path, result.metrics()[path])}"
+        case _:
+            return f"{path} is {metric.show(path, result.metrics()[path])}"
 
 
 def distance(claimed: float, actual: float, relation: str) -> str:
@@ -98,7 +99,7 @@ def costliest(result: Result) -> str:
 
 
 def collective(row: OperationTotal, bound: str) -> str:
-    """`moe.combine 2.81 ms: 16 x 8.26 MB sent by a GPU, 7.86 MB of it between nodes at 44.8 GB/s, limited by its nic`."""
+    """`moe.combine 2.81 ms: 16 x 8.26 MB sent by a GPU, 7.86 MB of it between nodes at 44 GB/s, limited by …`."""
     count = max(1, round(row.count))
     inside, outside = row.bytes_nvlink / count, row.bytes_infiniband / count
     each = row.seconds / count
@@ -139,13 +140,16 @@ def _balance(result: Result, leaf: str) -> str:
             return f"uniform routing gives every expert the same number of token copies, so it is {value:.4g}"
         case "compute_variance":
             return f"every GPU runs the same kernels on {per_group} experts, so it is {value:.4g}"
-    return f"every GPU holds the same shards, {per_group} experts among them, so it is {value:.4g}"
+        case _:
+            return f"every GPU holds the same shards, {per_group} experts among them, so it is {value:.4g}"
 
 
 def _mfu(result: Result) -> str:
     values = result.metrics()
     flops, latency_s, mfu = values["flops_per_gpu.total"], values["latency_s"], values["mfu"]
-    assert flops is not None and latency_s is not None and mfu is not None
+    assert flops is not None
+    assert latency_s is not None
+    assert mfu is not None
     return (
         f"{show_flop(flops)} per GPU / ({show_flop_per_s(result.peak_flops_per_s)} x {show_seconds(latency_s)}) "
         f"= {show_percent(mfu)}"
@@ -156,10 +160,17 @@ def _states(result: Result) -> str:
     values = result.metrics()
     latency_s = values["latency_s"]
     assert latency_s is not None
-    names = {"computing": "compute_busy", "communicating": "exposed_communication", "waiting": "waiting", "idle": "idle"}
+    names = {
+        "computing": "compute_busy",
+        "communicating": "exposed_communication",
+        "waiting": "waiting",
+        "idle": "idle",
+    }
     shares = {name: values[path] or 0.0 for name, path in names.items()}
     told = ", ".join(
-        f"{show_seconds(share * latency_s)} {name} ({show_percent(share)})" for name, share in shares.items() if share > 1e-9
+        f"{show_seconds(share * latency_s)} {name} ({show_percent(share)})"
+        for name, share in shares.items()
+        if share > 1e-9
     )
     return f"of {show_seconds(latency_s)} a GPU spends {told}"
 
@@ -167,7 +178,8 @@ def _states(result: Result) -> str:
 def _throughput(result: Result, *, per_gpu: bool) -> str:
     values = result.metrics()
     latency_s, rate = values["latency_s"], values["throughput_tokens_per_s"]
-    assert latency_s is not None and rate is not None
+    assert latency_s is not None
+    assert rate is not None
     text = f"{result.tokens:,} tokens / {show_seconds(latency_s)} = {rate:,.0f} tokens/s"
     gpus = result.identity.gpus
     return f"{text}, / {gpus} GPUs = {rate / gpus:,.0f} tokens/s each" if per_gpu else text

@@ -11,7 +11,6 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from simcluster import __version__
 from simcluster.errors import InputError, Mistake
 from simcluster.report.machine import result_json
 from simcluster.scenario.render import render
@@ -66,7 +65,7 @@ def write(folder: Path, scenario: Scenario, result: Result) -> None:
 def _manifest(contents: dict[str, bytes]) -> dict[str, object]:
     packages = ("numpy", "simpy", "networkx", "pydantic", "PyYAML")
     return {
-        "simcluster": __version__,
+        "simcluster": version("simcluster"),
         "schema_version": SCHEMA_VERSION,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},

@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import click
 
-from simcluster import __version__
 from simcluster.errors import InputError
 
 COMMANDS = {
@@ -40,7 +39,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="simcluster")
+@click.version_option(package_name="simcluster", prog_name="simcluster")
 def cli() -> None:
     """How a parallel plan for a large language model will really run on a GPU cluster.
 
@@ -70,7 +69,7 @@ def main() -> NoReturn:
         import traceback
 
         traceback.print_exc()
-        _complain(f"this is a bug of simcluster {__version__}, not of your scenario: {type(error).__name__}: {error}")
+        _complain(f"this is a bug of simcluster, not of your scenario: {type(error).__name__}: {error}")
         sys.exit(3)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from simcluster.cli.options import scenario_argument, set_option
+from simcluster.cli.options import set_option
 
 KINDS = ("utilization", "timeline")
 
@@ -20,7 +20,12 @@ KINDS = ("utilization", "timeline")
 @click.option("--rank", "ranks", type=int, multiple=True, help="A rank to draw (timeline); may be repeated.")
 @click.option("--layers", type=click.IntRange(1), default=2, show_default=True, help="Layers to draw (timeline).")
 def command(
-    scenario: str, overrides: tuple[str, ...], kind: str, output: Path | None, ranks: tuple[int, ...], layers: int
+    scenario: str,
+    overrides: tuple[str, ...],
+    kind: str,
+    output: Path | None,
+    ranks: tuple[int, ...],
+    layers: int,
 ) -> int:
     """Draw a figure of SCENARIO, or of the folder that `run --out` wrote.
 

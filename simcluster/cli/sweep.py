@@ -50,11 +50,11 @@ def command(
         out.mkdir(parents=True, exist_ok=True)
     try:
         with _progress() as progress:
-            table = sweep(
-                source, scenario, axes, overrides=overrides, folder=out, workers=workers, progress=progress
-            )
+            table = sweep(source, scenario, axes, overrides=overrides, folder=out, workers=workers, progress=progress)
     except KeyboardInterrupt:
-        kept = f"; run the same command again to go on with what {out} holds" if out else "; --out DIR would keep points"
+        kept = (
+            f"; run the same command again to go on with what {out} holds" if out else "; --out DIR would keep points"
+        )
         click.echo(f"interrupted{kept}", err=True)
         return 130
     if out is not None:

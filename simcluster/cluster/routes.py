@@ -62,7 +62,9 @@ class Routes:
         listed = list(topology.wires(self.graph))
         self.capacity: Floats = np.array([capacity for _, _, capacity, _ in listed], dtype=np.float64)
         self.wire_class = tuple(wire_class for _, _, _, wire_class in listed)
-        self.is_port = np.array([wire_class.kind in ("nvlink", "nic") for wire_class in self.wire_class], dtype=np.bool_)
+        self.is_port = np.array(
+            [wire_class.kind in ("nvlink", "nic") for wire_class in self.wire_class], dtype=np.bool_
+        )
         self._wire = {(tail, head): index for index, (tail, head, _, _) in enumerate(listed)}
         self._trunk: dict[tuple[str, str], tuple[Ints, Floats]] = {}
         switches = [name for name, data in self.graph.nodes(data=True) if data["kind"] in ("leaf", "spine")]
@@ -133,5 +135,8 @@ class Routes:
             for path in paths:
                 for edge in pairwise(path):
                     shares[self._wire[edge]] += 1 / len(paths)
-            self._trunk[tail, head] = (np.array(list(shares), dtype=np.int64), np.array(list(shares.values())))
+            self._trunk[tail, head] = (
+                np.array(list(shares), dtype=np.int64),
+                np.array(list(shares.values())),
+            )
         return self._trunk[tail, head]

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import networkx as nx
 
 from simcluster.cluster.cluster import Cluster
+
+if TYPE_CHECKING:
+    Graph = nx.DiGraph[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +31,9 @@ class WireClass:
     direction: str
 
 
-def build(cluster: Cluster) -> nx.DiGraph:
+def build(cluster: Cluster) -> Graph:
     """The graph of `cluster`; edge attributes `capacity` (bytes/s) and `wire_class` where the edge is a wire."""
-    graph: nx.DiGraph = nx.DiGraph()
+    graph: Graph = nx.DiGraph()
     for node in range(cluster.nodes):
         _add_node(graph, cluster, node)
     if cluster.infiniband is not None and cluster.nodes > 1:
@@ -49,12 +53,19 @@ def nic(node: int, index: int) -> str:
     return f"node{node}.nic{index}"
 
 
-def _add_node(graph: nx.DiGraph, cluster: Cluster, node: int) -> None:
+def _add_node(graph: Graph, cluster: Cluster, node: int) -> None:
     for index in range(cluster.gpus_per_node):
         graph.add_node(gpu(node, index), kind="gpu", node=node)
         if cluster.nvlink is not None:
             graph.add_node(nvswitch(node), kind="nvswitch", node=node)
-            _join(graph, gpu(node, index), nvswitch(node), cluster.nvlink.usable_bytes_per_s, "nvlink", ("out", "in"))
+            _join(
+                graph,
+                gpu(node, index),
+                nvswitch(node),
+                cluster.nvlink.usable_bytes_per_s,
+                "nvlink",
+                ("out", "in"),
+            )
         if cluster.infiniband is not None and cluster.nodes > 1:
             own_nic = nic(node, cluster.nic_of_gpu(index))
             graph.add_node(own_nic, kind="nic", node=node)
@@ -62,7 +73,7 @@ def _add_node(graph: nx.DiGraph, cluster: Cluster, node: int) -> None:
             graph.add_edge(own_nic, gpu(node, index))
 
 
-def _add_fabric(graph: nx.DiGraph, cluster: Cluster) -> None:
+def _add_fabric(graph: Graph, cluster: Cluster) -> None:
     infiniband = cluster.infiniband
     assert infiniband is not None
     match infiniband.fabric:
@@ -75,7 +86,7 @@ def _add_fabric(graph: nx.DiGraph, cluster: Cluster) -> None:
             _add_rails(graph, cluster)
 
 
-def _add_rails(graph: nx.DiGraph, cluster: Cluster) -> None:
+def _add_rails(graph: Graph, cluster: Cluster) -> None:
     """Each NIC index (rail) of a pod of nodes has a leaf of its own; spines join all leaves.
 
     A leaf's bandwidth towards the spines is that of its NICs divided by the oversubscription, spread evenly over as
@@ -91,7 +102,14 @@ def _add_rails(graph: nx.DiGraph, cluster: Cluster) -> None:
     graph.add_nodes_from((f"leaf{pod}.{rail}" for pod, rail in leaves), kind="leaf")
     for node, pod in enumerate(pod_of):
         for rail in range(rails):
-            _join(graph, nic(node, rail), f"leaf{pod}.{rail}", infiniband.usable_bytes_per_s, "nic", ("out", "in"))
+            _join(
+                graph,
+                nic(node, rail),
+                f"leaf{pod}.{rail}",
+                infiniband.usable_bytes_per_s,
+                "nic",
+                ("out", "in"),
+            )
     if len(leaves) == 1:
         return
     graph.add_nodes_from((f"spine{spine}" for spine in range(spines)), kind="spine")
@@ -101,14 +119,12 @@ def _add_rails(graph: nx.DiGraph, cluster: Cluster) -> None:
             _join(graph, f"leaf{pod}.{rail}", f"spine{spine}", upward / spines, "leaf", ("up", "down"))
 
 
-def _join(
-    graph: nx.DiGraph, lower: str, upper: str, capacity: float, kind: str, directions: tuple[str, str]
-) -> None:
+def _join(graph: Graph, lower: str, upper: str, capacity: float, kind: str, directions: tuple[str, str]) -> None:
     graph.add_edge(lower, upper, capacity=capacity, wire_class=WireClass(kind=kind, direction=directions[0]))
     graph.add_edge(upper, lower, capacity=capacity, wire_class=WireClass(kind=kind, direction=directions[1]))
 
 
-def wires(graph: nx.DiGraph) -> Iterator[tuple[str, str, float, WireClass]]:
+def wires(graph: Graph) -> Iterator[tuple[str, str, float, WireClass]]:
     """Every wire as (from, to, capacity in bytes/s, class), in the order the graph was built."""
     for tail, head, data in graph.edges(data=True):
         if "capacity" in data:

@@ -11,8 +11,8 @@ from simcluster.kernels import BYTES_PER_ELEMENT, Precision
 class Precisions:
     """The number type of each part of the work.
 
-    `weights` as stored, `compute` of the GEMMs, `attention` of the attention core, `kv_cache`, `dispatch` of tokens sent
-    to experts, and `communication`: the residual stream, reductions, combine, token gathers and pipeline sends.
+    `weights` as stored, `compute` of the GEMMs, `attention` of the attention core, `kv_cache`, `dispatch` of tokens
+    sent to experts, and `communication`: the residual stream, reductions, combine, token gathers and pipeline sends.
     """
 
     weights: Precision

@@ -25,10 +25,9 @@ class Degrees:
 
     def __post_init__(self) -> None:
         if self.tp * self.cp * self.dp != self.etp * self.ep * self.edp:
-            raise ValueError(
-                f"tp {self.tp} x cp {self.cp} x dp {self.dp} = {self.tp * self.cp * self.dp} GPUs a stage for attention, "
-                f"but etp {self.etp} x ep {self.ep} x edp {self.edp} = {self.etp * self.ep * self.edp} for experts"
-            )
+            attention = f"tp {self.tp} x cp {self.cp} x dp {self.dp} = {self.tp * self.cp * self.dp}"
+            experts = f"etp {self.etp} x ep {self.ep} x edp {self.edp} = {self.etp * self.ep * self.edp}"
+            raise ValueError(f"{attention} GPUs a stage for attention, but {experts} for experts")
 
     @property
     def gpus(self) -> int:

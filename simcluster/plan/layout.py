@@ -51,7 +51,7 @@ class Layout:
 
     def coordinate(self, axis: Axis, rank: int) -> int:
         """The rank's index along `axis`."""
-        return rank // self._stride(axis) % getattr(self.degrees, axis)
+        return rank // self._stride(axis) % int(getattr(self.degrees, axis))
 
     def groups(self, axis: Axis) -> tuple[Group, ...]:
         """Ranks that differ only along `axis`, in that axis' order: one group per set of other coordinates."""

@@ -31,7 +31,9 @@ def from_mapping(
     edp = written.get("edp", stage // (ep * etp))
     if etp * ep * edp != stage:
         fits = f"leave edp out, or write edp: {stage // (ep * etp)}" if stage % (ep * etp) == 0 else "change ep or etp"
-        raise ValueError(f"etp {etp} x ep {ep} x edp {edp} = {etp * ep * edp} does not equal tp x cp x dp = {stage}; {fits}")
+        raise ValueError(
+            f"etp {etp} x ep {ep} x edp {edp} = {etp * ep * edp} does not equal tp x cp x dp = {stage}; {fits}"
+        )
     degrees = Degrees(tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=etp, edp=edp)
     taken: Convention = convention or ("orthogonal" if etp == tp else "folded")
     if taken == "orthogonal" and etp != tp:
@@ -88,4 +90,10 @@ def _spellings(degrees: Degrees) -> tuple[dict[str, int], ...]:
     base = {"EP": degrees.ep, "TP": degrees.tp, "PP": degrees.pp} | ({"CP": degrees.cp} if degrees.cp > 1 else {})
     replicas = {"DP": max(1, degrees.dp // degrees.ep)}
     expert = {"ETP": degrees.etp}
-    return (base, base | expert, base | replicas, base | {"DP": degrees.dp}, base | {"DP": degrees.dp} | expert)
+    return (
+        base,
+        base | expert,
+        base | replicas,
+        base | {"DP": degrees.dp},
+        base | {"DP": degrees.dp} | expert,
+    )

@@ -39,7 +39,8 @@ def _attention(share: Share) -> Part:
     return Part(
         bytes=share.layers * model.hidden * (qkv + out) * size,
         formula=(
-            f"{share.layers} layers x (QKV {model.hidden:,} x {qkv:,} + output {out:,} x {model.hidden:,}) x {size:g} B, "
+            f"{share.layers} layers x (QKV {model.hidden:,} x {qkv:,} + output {out:,} x {model.hidden:,}) "
+            f"x {size:g} B, "
             f"{share.heads} of {model.heads} heads on each of tp {share.degrees.tp} ranks"
         ),
     )

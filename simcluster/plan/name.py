@@ -14,6 +14,7 @@ from simcluster.plan.degrees import Convention, Counts, Degrees, Plan
 
 PARTS = ("TP", "PP", "DP", "CP", "EP", "ETP")
 LARGEST_DEGREE = 10**7
+CONVENTIONS: tuple[Convention, ...] = ("orthogonal", "folded")
 
 Parts = Mapping[str, int]
 
@@ -53,8 +54,10 @@ def read(parts: Parts, convention: Convention, replicas: int = 1) -> Degrees | N
 
 def counts(parts: Parts) -> Counts:
     """GPUs each reading asks for, before replicas fill a larger cluster."""
-    orthogonal, folded = read(parts, "orthogonal"), read(parts, "folded")
-    return Counts(orthogonal=orthogonal and orthogonal.gpus, folded=folded and folded.gpus)
+    orthogonal, folded = (read(parts, convention) for convention in CONVENTIONS)
+    return Counts(
+        orthogonal=None if orthogonal is None else orthogonal.gpus, folded=None if folded is None else folded.gpus
+    )
 
 
 def resolve(name: str, gpus: int, prefer: Convention | None = None) -> Plan:
@@ -86,8 +89,7 @@ def other_reading(plan: Plan) -> tuple[Convention, Degrees] | None:
 
 def _candidates(parts: Parts, gpus: int) -> Iterator[tuple[Convention, Degrees]]:
     """Readings possible on exactly `gpus` GPUs, the rule's first choice first."""
-    conventions: tuple[Convention, ...] = ("orthogonal", "folded")
-    readings = [(convention, read(parts, convention)) for convention in conventions]
+    readings = [(convention, read(parts, convention)) for convention in CONVENTIONS]
     for convention, degrees in readings:
         if degrees is not None and degrees.gpus == gpus:
             yield convention, degrees

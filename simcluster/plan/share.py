@@ -66,11 +66,23 @@ def mistakes(model: Model, degrees: Degrees, workload: Workload) -> tuple[tuple[
         cuts.append(("plan.ep", "ep", degrees.ep, "the model's", model.ffn.experts, "experts"))
         cuts.append(("plan.etp", "etp", degrees.etp, "the expert width", model.ffn.expert.hidden, "channels"))
         if model.ffn.shared is not None and not degrees.splits_tokens:
-            cuts.append(("plan.tp", "tp", degrees.tp, "the shared experts' width", model.ffn.shared.hidden, "channels"))
+            cuts.append(
+                (
+                    "plan.tp",
+                    "tp",
+                    degrees.tp,
+                    "the shared experts' width",
+                    model.ffn.shared.hidden,
+                    "channels",
+                )
+            )
     else:
         cuts.append(("plan.tp", "tp", degrees.tp, "the MLP width", model.ffn.hidden, "channels"))
     found = [
-        (path, f"{axis} {degree} does not divide {whose} {total:,} {what}; use {axis}: {_near(total, degree)}")
+        (
+            path,
+            f"{axis} {degree} does not divide {whose} {total:,} {what}; use {axis}: {_near(total, degree)}",
+        )
         for path, axis, degree, whose, total, what in cuts
         if total % degree
     ]
@@ -83,7 +95,10 @@ def mistakes(model: Model, degrees: Degrees, workload: Workload) -> tuple[tuple[
         lower = workload.batch // degrees.dp * degrees.dp
         fits = f"{lower} or {lower + degrees.dp}" if lower else f"{degrees.dp}"
         found.append(
-            ("workload.batch", f"{workload.batch} sequences do not divide over dp {degrees.dp} replicas; use {fits}")
+            (
+                "workload.batch",
+                f"{workload.batch} sequences do not divide over dp {degrees.dp} replicas; use {fits}",
+            )
         )
     return tuple(found)
 

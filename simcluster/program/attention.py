@@ -11,7 +11,8 @@ def norm(share: Share, tokens: float) -> ElementWise:
     """Reads the residual stream and writes a GEMM's input: quantisation is fused into the norm."""
     elements, types = tokens * share.model.hidden, share.model.precision
     return ElementWise(
-        read_bytes=elements * types.bytes_of("communication"), write_bytes=elements * types.bytes_of("compute")
+        read_bytes=elements * types.bytes_of("communication"),
+        write_bytes=elements * types.bytes_of("compute"),
     )
 
 

@@ -76,7 +76,12 @@ def _lower_dispatch(tape: Tape, share: Share, copies: float) -> None:
     if degrees.splits_tokens and degrees.etp > 1:
         gathered = sent * degrees.etp
         tape.collective(
-            "moe.lane_all_gather", "all_gather", "etp", gathered, makes={"gathered": gathered}, frees=("copies",)
+            "moe.lane_all_gather",
+            "all_gather",
+            "etp",
+            gathered,
+            makes={"gathered": gathered},
+            frees=("copies",),
         )
         tape.rename("gathered", "copies")
 

@@ -21,9 +21,7 @@ def lower_mlp(tape: Tape, share: Share, mlp: Mlp) -> None:
     tape.compute("residual", residual(share), makes={}, frees=("block",))
 
 
-def dense_block(
-    tape: Tape, share: Share, mlp: Mlp, *, cut: int, tokens: float, names: tuple[str, str, str]
-) -> None:
+def dense_block(tape: Tape, share: Share, mlp: Mlp, *, cut: int, tokens: float, names: tuple[str, str, str]) -> None:
     """Up, activation and down of `tokens` tokens, the inner width cut over `cut` ranks; makes the tensor `block`.
 
     An activation function reads the inner width (twice if gated) and writes it in the compute type.

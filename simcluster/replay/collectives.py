@@ -13,8 +13,10 @@ from typing import assert_never
 import numpy as np
 
 from simcluster.cluster.routes import Messages
-from simcluster.plan.layout import Group
 from simcluster.program.program import CollectiveKind
+
+Group = tuple[int, ...]
+"""The ranks of one collective, in the order of its axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +65,7 @@ def _ring(group: Group, gpus_per_node: int, *, volume: float, steps: int) -> Pat
     edges = [edge for ring in rings for edge in pairwise((*ring, ring[0]))]
     sender, receiver = np.array(edges, dtype=np.int64).T
     sizes = np.full(len(edges), volume / len(rings))
-    return Pattern(
-        algorithm="ring", messages=Messages(sender=sender, receiver=receiver, bytes=sizes), steps=steps
-    )
+    return Pattern(algorithm="ring", messages=Messages(sender=sender, receiver=receiver, bytes=sizes), steps=steps)
 
 
 def ring_orders(group: Group, gpus_per_node: int) -> tuple[Group, ...]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import simpy
 
+from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
 from simcluster.replay.sharing import Floats, fair_rates
 from simcluster.replay.traffic import Traffic
+from simcluster.timeline.timeline import LinkLoads
 
 _AFTER_ALL = 2
 """Priority of the re-solve: after every simpy event (urgent 0, normal 1) of the same instant has been handled."""
@@ -32,25 +34,26 @@ class _Transfer:
 
 
 class Network:
-    """Wires of given capacity (bytes/s) and the transfers on them.
+    """The wires of `routes` and the transfers on them.
 
     Transfers that start or end at the same instant are handled together, and the fair rates of a set of concurrent
     transfers are solved once and remembered: the layers of a model repeat the same few sets.
     """
 
-    def __init__(self, env: simpy.Environment, capacity: Floats) -> None:
+    def __init__(self, env: simpy.Environment, routes: Routes) -> None:
         self._env = env
-        self._capacity = capacity
+        self._routes = routes
+        self._capacity = routes.capacity
         self._transfers: list[_Transfer] = []
         self._numbers: dict[int, int] = {}
         self._solved: dict[tuple[int, ...], tuple[int, tuple[float, ...]]] = {}
         self._touched = False
-        self._expected = np.zeros(len(capacity))
-        self.rates: list[Floats] = []
-        self.history: list[tuple[float, int]] = []
+        self._expected = np.zeros(len(routes.capacity))
+        self._rates: list[Floats] = []
+        self._history: list[tuple[float, int]] = []
 
     def start(self, traffic: Traffic, payload_bytes: float, done: simpy.Event) -> None:
-        """Start a transfer now; `done` fires with the time of its end, a latency and a fair share of its wires later."""
+        """Start a transfer now; `done` fires at its end, a latency and a fair share of its wires later."""
         size = traffic.progress_bytes(payload_bytes)
         self._expected[traffic.wire] += traffic.use * size
         number = self._numbers.setdefault(id(traffic), len(self._numbers))
@@ -58,6 +61,18 @@ class Network:
         latency = self._env.timeout(traffic.latency_s)
         assert latency.callbacks is not None
         latency.callbacks.append(lambda _: self._join(transfer))
+
+    def loads(self) -> LinkLoads:
+        """The rates of all wires over the whole run."""
+        classes = self._routes.wire_class
+        return LinkLoads(
+            time_s=np.array([time for time, _ in self._history], dtype=np.float64),
+            state=np.array([state for _, state in self._history], dtype=np.int64),
+            rates=np.array(self._rates, dtype=np.float64).reshape(-1, len(self._capacity)),
+            capacity=self._capacity,
+            kind=tuple(wire_class.kind for wire_class in classes),
+            direction=tuple(wire_class.direction for wire_class in classes),
+        )
 
     def check_conservation(self, carried: Floats) -> None:
         """Every wire has carried what the collectives put on it."""
@@ -97,7 +112,7 @@ class Network:
                 staying.append(transfer)
         self._transfers = staying
         state, rates = self._solve()
-        self.history.append((now, state))
+        self._history.append((now, state))
         for transfer, rate in zip(staying, rates, strict=True):
             if rate != transfer.rate:
                 transfer.left -= transfer.rate * (now - transfer.since_s)
@@ -118,6 +133,6 @@ class Network:
                 total[wire] += use * each
             if (total > self._capacity * (1 + 1e-9)).any():
                 raise BrokenLawError("a wire carries more than its capacity")
-            self._solved[key] = (len(self.rates), tuple(rate.tolist()))
-            self.rates.append(total)
+            self._solved[key] = (len(self._rates), tuple(rate.tolist()))
+            self._rates.append(total)
         return self._solved[key]

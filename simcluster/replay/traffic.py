@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simcluster.cluster.routes import Routes
-from simcluster.plan.layout import Group
 from simcluster.program.program import CollectiveKind
-from simcluster.replay.collectives import pattern
+from simcluster.replay.collectives import Group, pattern
 from simcluster.replay.sharing import Floats, Ints
 
 

@@ -31,7 +31,10 @@ def table_json(table: Table) -> str:
     """`{title, swept, rows}`; a row holds every column."""
     rows = [dict(row) for row in table.rows]
     return json.dumps(
-        {"title": table.title, "swept": table.swept, "rows": rows}, indent=2, allow_nan=False, ensure_ascii=False
+        {"title": table.title, "swept": table.swept, "rows": rows},
+        indent=2,
+        allow_nan=False,
+        ensure_ascii=False,
     )
 
 

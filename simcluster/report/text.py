@@ -94,9 +94,15 @@ def _headline(result: Result) -> str:
         rows.append(("other reading", identity.other_reading))
     steps = 1 if result.timeline is None else result.timeline.steps
     rows += [
-        ("latency", metric.show("latency_s", values["latency_s"]) + (f" a step, {steps} steps" if steps > 1 else "")),
+        (
+            "latency",
+            metric.show("latency_s", values["latency_s"]) + (f" a step, {steps} steps" if steps > 1 else ""),
+        ),
         ("throughput", metric.show("throughput_tokens_per_s", values["throughput_tokens_per_s"])),
-        ("per GPU", metric.show("throughput_tokens_per_s_per_gpu", values["throughput_tokens_per_s_per_gpu"])),
+        (
+            "per GPU",
+            metric.show("throughput_tokens_per_s_per_gpu", values["throughput_tokens_per_s_per_gpu"]),
+        ),
         ("MFU", metric.show("mfu", values["mfu"])),
     ]
     return _aligned([row for row in rows if row[1] != "none"])
@@ -115,8 +121,18 @@ def _states(result: Result) -> str:
 
 def _operations(result: Result) -> str:
     latency_s = result.metrics()["latency_s"] or 1.0
-    header = ("operation", "count", "time", "of step", "FLOPs", "HBM or sent", "NVLink", "InfiniBand", "limited by")
-    rows = [header]
+    header = (
+        "operation",
+        "count",
+        "time",
+        "of step",
+        "FLOPs",
+        "HBM or sent",
+        "NVLink",
+        "InfiniBand",
+        "limited by",
+    )
+    rows: list[tuple[str, ...]] = [header]
     for row in sorted(result.by_operation, key=lambda row: row.seconds, reverse=True):
         rows.append(_operation(result, row, latency_s))
     return _section("Operations (per GPU and step, costliest first)", _grid(rows, right=tuple(range(1, 8))))
@@ -164,7 +180,9 @@ def _checks_in_short(result: Result) -> str:
     failed = [check.name for check in result.checks if not check.passed]
     if not failed:
         return f"Checks: all {len(result.checks)} hold."
-    return _fill(f"Checks: {len(failed)} of {len(result.checks)} fail: {'; '.join(failed)}. `simcluster check` says why.")
+    return _fill(
+        f"Checks: {len(failed)} of {len(result.checks)} fail: {'; '.join(failed)}. `simcluster check` says why."
+    )
 
 
 def _provenance(result: Result) -> str:

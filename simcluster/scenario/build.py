@@ -13,7 +13,15 @@ from simcluster.model.workload import Workload
 from simcluster.plan import name as plan_name
 from simcluster.scenario.document import Value
 from simcluster.scenario.scenario import BatchRule
-from simcluster.scenario.schema import ClusterForm, GpuForm, InfiniBandForm, ModelForm, MoeForm, NvLinkForm, WorkloadForm
+from simcluster.scenario.schema import (
+    ClusterForm,
+    GpuForm,
+    InfiniBandForm,
+    ModelForm,
+    MoeForm,
+    NvLinkForm,
+    WorkloadForm,
+)
 
 Wrong = Iterator[tuple[str, str]]
 """Mistakes as (scenario path, what is wrong; what would fit)."""
@@ -36,7 +44,10 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
         yield "cluster", f"infiniband is missing; {nodes} nodes need it"
     for precision in form.gpu.peak:
         if precision not in form.gpu.efficiency.compute:
-            yield "cluster.gpu.efficiency.compute", f"{precision} has a peak but no efficiency; add {precision}"
+            yield (
+                "cluster.gpu.efficiency.compute",
+                f"{precision} has a peak but no efficiency; add {precision}",
+            )
     if form.infiniband is not None:
         nics = form.infiniband.nics_per_node
         if nics is not None and form.gpus_per_node % nics:
@@ -48,8 +59,8 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
         if network.fabric == "rail-optimized" and nodes > max(network.nodes_per_leaf, network.largest_two_level_nodes):
             yield (
                 "cluster.infiniband",
-                f"leaves and spines of {network.leaf_ports} ports join at most {network.largest_two_level_nodes} nodes, "
-                f"not {nodes}; use a larger leaf_ports or fabric: single-switch",
+                f"leaves and spines of {network.leaf_ports} ports join at most {network.largest_two_level_nodes} "
+                f"nodes, not {nodes}; use a larger leaf_ports or fabric: single-switch",
             )
 
 
@@ -105,16 +116,25 @@ def infiniband(form: InfiniBandForm, gpus_per_node: int) -> InfiniBand:
 
 def model_mistakes(form: ModelForm) -> Wrong:
     if (form.mlp is None) == (form.moe is None):
-        yield "model", "write mlp: {hidden, gated} for a dense model or moe: {experts, top_k, hidden} for experts, one of them"
+        yield (
+            "model",
+            "write mlp: {hidden, gated} for a dense model or moe: {experts, top_k, hidden} for experts, one of them",
+        )
     if form.head_dim is None and form.hidden % form.heads:
         what = f"{form.heads} heads do not divide the hidden size {form.hidden:,}; write head_dim, or other heads"
         yield "model.heads", what
     if form.kv_heads is not None and form.heads % form.kv_heads:
-        yield "model.kv_heads", f"{form.kv_heads} KV heads do not divide {form.heads} heads; each serves equally many"
+        yield (
+            "model.kv_heads",
+            f"{form.kv_heads} KV heads do not divide {form.heads} heads; each serves equally many",
+        )
     if form.moe is not None and form.moe.top_k > form.moe.experts:
         yield "model.moe.top_k", f"top_k {form.moe.top_k} is more than the {form.moe.experts} experts"
     if form.moe is not None and form.moe.shared_hidden is not None and form.moe.shared_experts == 0:
-        yield "model.moe.shared_hidden", "has no effect without shared_experts; leave it out or write shared_experts"
+        yield (
+            "model.moe.shared_hidden",
+            "has no effect without shared_experts; leave it out or write shared_experts",
+        )
     if form.vocab is None and form.tied_embeddings:
         yield "model.tied_embeddings", "has no effect without vocab; leave it out or write vocab"
 

@@ -45,9 +45,7 @@ def read_text(path: str | FilePath) -> str:
         raise InputError(Mistake(what="is not UTF-8 text", origin=str(path))) from None
 
 
-def compile_text(
-    text: str, origin: str, overrides: Sequence[str] = (), prefer: Convention | None = None
-) -> Scenario:
+def compile_text(text: str, origin: str, overrides: Sequence[str] = (), prefer: Convention | None = None) -> Scenario:
     """The scenario in `text`; see `load`."""
     document = read(text, origin)
     for assignment in overrides:
@@ -78,8 +76,11 @@ class _Compiler:
             self._report(build.missing_peaks(model, cluster.gpu))
         if self.mistakes:
             raise InputError(dict.fromkeys(self.mistakes))
-        assert model is not None and cluster is not None and plan is not None
-        assert workload is not None and rule is not None
+        assert model is not None
+        assert cluster is not None
+        assert plan is not None
+        assert workload is not None
+        assert rule is not None
         return Scenario(
             name=name,
             cluster=cluster,
@@ -161,7 +162,9 @@ class _Compiler:
             plan = override.written_out(("plan",), root.get("plan"))
         except InputError:
             return 1
-        degrees = {key: value for key, value in plan.items() if isinstance(value, int)} if isinstance(plan, dict) else {}
+        degrees = (
+            {key: value for key, value in plan.items() if isinstance(value, int)} if isinstance(plan, dict) else {}
+        )
         return -(-build.gpus_asked_for(root.get("plan"), degrees) // gpus_per_node)
 
     def _gpus_as_written(self, root: dict[str, Value]) -> int | None:

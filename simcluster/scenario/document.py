@@ -25,7 +25,7 @@ MOST_NODES = 50_000
 _INT = re.compile(r"[-+]?[0-9]{1,30}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_CONSTANTS: dict[str, None | bool] = {
+_CONSTANTS: dict[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
@@ -65,7 +65,8 @@ def read(text: str, origin: str) -> Document:
     except yaml.MarkedYAMLError as error:
         raise InputError(_syntax(error, origin)) from None
     except yaml.reader.ReaderError as error:
-        what = f"character {error.character!r} at offset {error.position} is not allowed in YAML; save the file as UTF-8 text"
+        place = f"character {error.character!r} at offset {error.position}"
+        what = f"{place} is not allowed in YAML; save the file as UTF-8 text"
         raise InputError(Mistake(what=what, origin=origin)) from None
     if builder.mistakes:
         raise InputError(builder.mistakes)
@@ -106,7 +107,9 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
-        place = f"{self.document.origin}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+        mark = event.start_mark
+        assert mark is not None
+        place = f"{self.document.origin}:{mark.line + 1}:{mark.column + 1}"
         match event:
             case yaml.DocumentStartEvent():
                 self._documents += 1
@@ -135,8 +138,9 @@ class _Builder:
         self._nodes += 1
         if self._nodes > MOST_NODES:
             self._refuse(place, f"more than {MOST_NODES:,} values; no scenario has so many")
-        if getattr(event, "tag", None) is not None:
-            self._refuse(place, f"the tag {event.tag:.40} is not supported; remove it")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self._refuse(place, f"the tag {tag:.40} is not supported; remove it")
         if self._wants_key and not isinstance(event, yaml.ScalarEvent):
             self._refuse(place, "a mapping's key must be a word")
 

@@ -50,6 +50,7 @@ def written_out(path: Path, value: Value) -> Value:
             case ("model", "precision"):
                 parts = ("weights", "compute", "attention", "kv_cache", "dispatch")
                 return dict.fromkeys(parts, value)
+            case _:
+                return value
     except ValueError as error:
         raise InputError(Mistake(what=str(error), path=dotted(path))) from None
-    return value

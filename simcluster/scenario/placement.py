@@ -12,9 +12,7 @@ def placement_rows(scenario: Scenario) -> list[dict[str, object]]:
     layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=cluster.gpus_per_node)
     nics = cluster.infiniband.nics_per_node if cluster.infiniband is not None else cluster.gpus_per_node
     return [
-        layout.seat(
-            rank, experts=moe.experts if moe else 0, layers=scenario.model.layers, nics_per_node=nics
-        ).as_dict()
+        layout.seat(rank, experts=moe.experts if moe else 0, layers=scenario.model.layers, nics_per_node=nics).as_dict()
         for rank in range(scenario.plan.degrees.gpus)
     ]
 

@@ -35,7 +35,12 @@ def as_tree(scenario: Scenario) -> Tree:
         "cluster": _cluster(scenario.cluster, scenario.reserved_memory_bytes),
         "model": _model(scenario.model),
         "plan": _plan(scenario.plan),
-        "workload": {"phase": workload.phase, "batch": batch, length: workload.length, "steps": workload.steps},
+        "workload": {
+            "phase": workload.phase,
+            "batch": batch,
+            length: workload.length,
+            "steps": workload.steps,
+        },
     }
     if scenario.expect:
         tree["expect"] = [claim.line for claim in scenario.expect]

@@ -23,7 +23,7 @@ class Axis:
 
 
 def parse_axis(text: str) -> Axis:
-    """`PATH=V1,V2,…`: commas outside brackets separate, `1..100` is a range of integers.  InputError if it is neither."""
+    """`PATH=V1,V2,…`: commas outside brackets separate, `1..100` is a range of integers.  InputError otherwise."""
     origin = f"--over {text:.80}"
     path, equals, listed = text.partition("=")
     values: list[str] = []

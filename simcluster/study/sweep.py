@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
-from simcluster import __version__
 from simcluster.errors import InputError
-from simcluster.plan.degrees import Convention
 from simcluster.scenario.compile import compile_text
 from simcluster.simulate import simulate
 from simcluster.study.grid import Axis, points
@@ -19,6 +19,9 @@ from simcluster.study.state import Row, State
 from simcluster.timeline.metric import METRICS
 from simcluster.timeline.table import Column, Table
 from simcluster.units import show_bytes
+
+Reading = Literal["orthogonal", "folded"] | None
+"""Which reading of an ambiguous plan name to keep, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class Point:
     origin: str
     overrides: tuple[str, ...]
     values: tuple[tuple[str, str], ...]
-    prefer: Convention | None
+    prefer: Reading
 
     @property
     def key(self) -> str:
@@ -102,7 +105,7 @@ def simulate_point(point: Point) -> Row:
     return {**row, **dict(point.values)}
 
 
-def _base_reading(text: str, origin: str, overrides: Sequence[str]) -> Convention | None:
+def _base_reading(text: str, origin: str, overrides: Sequence[str]) -> Reading:
     """The reading of the base scenario's plan; None where the base alone is no valid scenario."""
     try:
         return compile_text(text, origin, overrides).plan.convention
@@ -111,4 +114,4 @@ def _base_reading(text: str, origin: str, overrides: Sequence[str]) -> Conventio
 
 
 def _fingerprint(text: str, overrides: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([__version__, text, list(overrides)]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([version("simcluster"), text, list(overrides)]).encode()).hexdigest()

@@ -195,7 +195,10 @@ class Result:
             return []
         loads, end_s = self.timeline.links, self.timeline.end_s
         carried = loads.bytes_on_wires(end_s)
-        used, fullest = carried / (loads.capacity * end_s), (loads.rates / loads.capacity).max(axis=0, initial=0.0)
+        used, fullest = (
+            carried / (loads.capacity * end_s),
+            (loads.rates / loads.capacity).max(axis=0, initial=0.0),
+        )
         classes = list(zip(loads.kind, loads.direction, strict=True))
         rows = []
         for kind, direction in dict.fromkeys(classes):

@@ -14,8 +14,8 @@ from simcluster.timeline.timeline import Floats, Timeline
 class States:
     """Seconds each rank spends in each state (arrays over ranks), and what each row exposes (an array over rows).
 
-    `communicating` is exposed communication: transfer not hidden behind computing; `transferring` counts hidden transfer
-    too.  `exposed` is a row's transfer time not covered by the rank's computing, zero for kernels.
+    `communicating` is exposed communication: transfer not hidden behind computing; `transferring` counts hidden
+    transfer too.  `exposed` is a row's transfer time not covered by the rank's computing, zero for kernels.
     """
 
     computing: Floats
@@ -43,13 +43,15 @@ def states(timeline: Timeline) -> States:
         knots = np.stack([begin, finish], axis=1).ravel()
         running = np.stack([np.zeros(len(begin)), finish - begin], axis=1).ravel().cumsum()
 
-        def uncovered(
-            since: Floats, until: Floats, knots: Floats = knots, running: Floats = running
-        ) -> Floats:
+        def uncovered(since: Floats, until: Floats, knots: Floats = knots, running: Floats = running) -> Floats:
             covered = np.interp(until, knots, running) - np.interp(since, knots, running) if len(knots) else 0.0
             return np.asarray(until - since - covered)
 
-        arrive, start, end = timeline.arrive_s[transfers], timeline.start_s[transfers], timeline.finish_s[transfers]
+        arrive, start, end = (
+            timeline.arrive_s[transfers],
+            timeline.start_s[transfers],
+            timeline.finish_s[transfers],
+        )
         exposed[transfers] = uncovered(start, end)
         per_rank["computing"][rank] = (finish - begin).sum()
         per_rank["communicating"][rank] = exposed[transfers].sum()

@@ -65,8 +65,8 @@ class LinkLoads:
 class Timeline:
     """Spans of all ranks as parallel columns, in the order they ended on each rank.
 
-    Row i: rank `rank[i]` ran `operations[operation[i]]` in step `step[i]`; it was ready at `arrive_s[i]`, all members of
-    its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at `end_s[i]`, in seconds.
+    Row i: rank `rank[i]` ran `operations[operation[i]]` in step `step[i]`; it was ready at `arrive_s[i]`, all members
+    of its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at `end_s[i]`, in seconds.
     """
 
     operations: tuple[Operation, ...]

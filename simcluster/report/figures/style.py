@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +11,7 @@ matplotlib.use("Agg")
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from simcluster.errors import InputError, Mistake
@@ -48,19 +50,26 @@ def new_figure(width: float, height: float) -> Figure:
         return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def styled() -> rc_context:  # type: ignore[valid-type]
+def styled() -> AbstractContextManager[None]:
     """The style as a context: draw inside it."""
     return rc_context(_STYLE)  # type: ignore[arg-type]
 
 
 def heading(figure: Figure, title: str, subtitle: str) -> None:
     """Title and a line of facts below it, flush left."""
+    inch = 1 / figure.get_figheight()
     figure.suptitle(f"{_short(title, 90)}\n", x=0.01, ha="left", fontsize=13, fontweight="bold")
-    figure.text(0.01, 0.945, _short(subtitle, 150), ha="left", va="top", fontsize=10, color=INK)
+    figure.text(0.01, 1 - 0.34 * inch, _short(subtitle, 150), ha="left", va="top", fontsize=10, color=INK)
 
 
 def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def text_on(colour: str) -> str:
+    """Black or white, whichever reads better on `colour` (relative luminance, WCAG 2.1)."""
+    red, green, blue = (((channel + 0.055) / 1.055) ** 2.4 for channel in to_rgb(colour))
+    return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.2 else "black"
 
 
 def time_unit(end_s: float) -> tuple[float, str]:

@@ -44,7 +44,16 @@ def draw(table: Table) -> Figure:
         panels: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
         for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
             for number, (values, indices) in enumerate(kept):
-                _line(axes, table, name, scale, [(places[i], i) for i in indices], number, ", ".join(values), base)
+                _line(
+                    axes,
+                    table,
+                    name,
+                    scale,
+                    [(places[i], i) for i in indices],
+                    number,
+                    ", ".join(values),
+                    base,
+                )
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
             style.quiet(axes)
@@ -58,15 +67,33 @@ def draw(table: Table) -> Figure:
 
 
 def _line(
-    axes: Axes, table: Table, name: str, scale: float, at: list[tuple[float, int]], number: int, label: str, base: object
+    axes: Axes,
+    table: Table,
+    name: str,
+    scale: float,
+    at: list[tuple[float, int]],
+    number: int,
+    label: str,
+    base: object,
 ) -> None:
-    seen = [(place, float(str(table.rows[i][name])) * scale, i) for place, i in sorted(at) if table.rows[i][name] is not None]
+    seen = [
+        (place, float(str(table.rows[i][name])) * scale, i)
+        for place, i in sorted(at)
+        if table.rows[i][name] is not None
+    ]
     colour, marker = style.CYCLE[number], style.MARKERS[number]
     axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], color=colour, label=label, linewidth=1.6)
     for hollow in (False, True):
         chosen = [(p, v) for p, v, i in seen if (table.rows[i]["convention"] != base) == hollow]
         face = "white" if hollow else colour
-        axes.plot([p for p, _ in chosen], [v for _, v in chosen], marker, color=colour, markerfacecolor=face, markersize=5)
+        axes.plot(
+            [p for p, _ in chosen],
+            [v for _, v in chosen],
+            marker,
+            color=colour,
+            markerfacecolor=face,
+            markersize=5,
+        )
 
 
 def _axis(values: list[str]) -> tuple[list[float], str, dict[float, str]]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from simcluster.report.figures import style
 from simcluster.timeline import metric
 from simcluster.timeline.result import Result
-from simcluster.timeline.timeline import Timeline
+from simcluster.timeline.timeline import Ints, Timeline
 
 _NAMED = 0.035
 """A span at least this share of the window carries its name."""
+
+_LETTERS = 150
+"""Letters of a name that fit across the whole window."""
+
+Frame = tuple[float, float, float]
+"""The window drawn, in seconds, and the scale from seconds to the axis' unit."""
 
 _GROUPS = (
     ("attention.", "attention", "#56B4E9"),
@@ -53,9 +60,12 @@ def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2) ->
     scale, unit = style.time_unit(until - since)
     with style.styled():
         figure = style.new_figure(12, 1.9 + 1.05 * len(shown))
-        values = result.metrics()
         span = f"{metric.show('latency_s', until - since)} of {metric.show('latency_s', timeline.end_s)}"
-        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {_layers_named(timeline, layers)}, {span}")
+        style.heading(
+            figure,
+            result.identity.scenario,
+            f"{result.identity.plan}: {_layers_named(timeline, layers)}, {span}",
+        )
         axes = figure.subplots()
         used: dict[str, str] = {}
         for place, rank in enumerate(shown):
@@ -78,7 +88,6 @@ def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2) ->
             handles=[Patch(color=colour, label=label) for label, colour in used.items()],
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(used), fontsize=9, borderaxespad=0.2,
         )  # fmt: skip
-        assert values is not None
     return figure
 
 
@@ -96,16 +105,12 @@ def _default_ranks(ranks: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(rank for rank in (0, 1, ranks // 2, ranks - 1) if rank < ranks))
 
 
-def _lane(
-    axes: object, timeline: Timeline, rows: np.ndarray, frame: tuple[float, float, float], y: float, used: dict[str, str]
-) -> None:
-    """The spans of one stream: a bar each, a pale bar while it waits, its name where there is room."""
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def _lane(axes: Axes, timeline: Timeline, rows: Ints, frame: Frame, y: float, used: dict[str, str]) -> None:
+    """The spans of one stream: a bar each, a grey bar while it waits, its name where there is room."""
     since, until, scale = frame
     for row in rows:
-        arrive, start, finish = (float(column[row]) for column in (timeline.arrive_s, timeline.start_s, timeline.finish_s))
+        arrive, start = float(timeline.arrive_s[row]), float(timeline.start_s[row])
+        finish = float(timeline.finish_s[row])
         if finish < since or arrive > until:
             continue
         operation = timeline.operations[timeline.operation[row]]
@@ -114,15 +119,14 @@ def _lane(
         if start > arrive:
             used.setdefault("waiting", style.WAITING)
             axes.broken_barh([(arrive * scale, (start - arrive) * scale)], (y, 0.38), facecolors=style.WAITING)
-        axes.broken_barh(
-            [(start * scale, (finish - start) * scale)], (y, 0.38), facecolors=colour, edgecolor="white", linewidth=0.4
-        )
-        if finish - start >= _NAMED * (until - since) and start >= since and finish <= until:
-            name = operation.name.split(".")[-1].replace("_", "-")
-            room = 150 * (finish - start) / (until - since)
-            if len(name) <= room:
-                axes.text((start + finish) / 2 * scale, y + 0.19, name, ha="center", va="center", fontsize=8, color="black",
-                          clip_on=True)  # fmt: skip
+        bar = [(start * scale, (finish - start) * scale)]
+        axes.broken_barh(bar, (y, 0.38), facecolors=colour, edgecolor="white", linewidth=0.4)
+        share = (finish - start) / (until - since)
+        name = operation.name.split(".")[-1].replace("_", "-")
+        if share >= _NAMED and len(name) <= _LETTERS * share and start >= since and finish <= until:
+            middle = (start + finish) / 2 * scale
+            ink = style.text_on(colour)
+            axes.text(middle, y + 0.19, name, ha="center", va="center", fontsize=8, color=ink, clip_on=True)
 
 
 def _look(name: str, kind: str) -> tuple[str, str]:

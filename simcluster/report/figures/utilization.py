@@ -67,8 +67,9 @@ def draw(result: Result) -> Figure:
         overall = float(busy.mean()) * 100
         above.axhline(overall, color=style.INK, linewidth=0.9, linestyle="--")
         above.annotate(
-            f"mean {overall:.1f} %", (1.0, overall), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", fontsize=9, annotation_clip=False,
+            f"mean {overall:.1f} %", (1.0, overall), xycoords=("axes fraction", "data"), xytext=(-4, 0),
+            textcoords="offset points", va="center", ha="right", fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
         above.set_ylim(0, 105)
         above.set_ylabel("GPUs computing\n(%)")
@@ -81,6 +82,6 @@ def draw(result: Result) -> Figure:
         averaged = "" if per_row == 1 else f", {per_row} to a row"
         below.set_ylabel(f"rank (of {timeline.ranks:,}{averaged})")
         below.set_xlabel(f"time ({unit})")
-        bar = figure.colorbar(image, ax=below, pad=0.01, fraction=0.03)
+        bar = figure.colorbar(image, ax=(above, below), pad=0.01, fraction=0.03, shrink=0.7, anchor=(0, 0))
         bar.set_label("computing (%)")
     return figure

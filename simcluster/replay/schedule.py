@@ -1,0 +1,98 @@
+"""What a replay needs to know of a program before the clock starts: times of kernels, loads of collectives, waits."""
+
+from __future__ import annotations
+
+from simcluster.cluster.gpu import KernelTime
+from simcluster.cluster.routes import Routes
+from simcluster.program.program import Collective, Compute, Program
+from simcluster.replay.traffic import Traffic, traffic
+from simcluster.timeline.timeline import Operation
+
+Need = tuple[int, int]
+"""An operation of the other stream that must be done first, as (steps back, index)."""
+
+
+class Schedule:
+    """A program priced on the hardware of `routes`.
+
+    `kernels` and `collectives` are the two streams as indices into the program in order; `kernel_times` holds every
+    kernel's time by index; `traffics` every collective's load by index, one per group; `group_of` each rank's group
+    number by axis.  `needs` are the waits across streams, `awaited` the kernels somebody waits for.
+    """
+
+    def __init__(self, program: Program, routes: Routes) -> None:
+        self.program, self.routes = program, routes
+        gpu = routes.cluster.gpu
+        computes = {i: op for i, op in enumerate(program.operations) if isinstance(op, Compute)}
+        self._communications = {i: op for i, op in enumerate(program.operations) if isinstance(op, Collective)}
+        self.kernels, self.collectives = tuple(computes), tuple(self._communications)
+        by_kernel = {kernel: gpu.kernel_time(kernel) for kernel in {op.kernel: None for op in computes.values()}}
+        self.kernel_times: dict[int, KernelTime] = {i: by_kernel[op.kernel] for i, op in computes.items()}
+        by_pattern: dict[tuple[str, str], tuple[Traffic, ...]] = {}
+        for op in self._communications.values():
+            if (op.kind, op.axis) not in by_pattern:
+                groups = program.groups[op.axis]
+                by_pattern[op.kind, op.axis] = tuple(traffic(op.kind, group, routes) for group in groups)
+        self.traffics = {i: by_pattern[op.kind, op.axis] for i, op in self._communications.items()}
+        self.group_of = {
+            axis: {rank: number for number, group in enumerate(groups) for rank in group}
+            for axis, groups in program.groups.items()
+        }
+        self.needs = self._cross_stream_needs()
+        self.awaited = frozenset(need for edges in self.needs for _, need in edges if need in self.kernel_times)
+
+    def collective(self, index: int) -> Collective:
+        return self._communications[index]
+
+    def _cross_stream_needs(self) -> list[list[Need]]:
+        """Order on the same stream needs no edge.
+
+        An operation that needs nothing starts a step, and waits for both streams' last operation of the step before.
+        """
+        last = [stream[-1] for stream in (self.kernels, self.collectives) if stream]
+        needs: list[list[Need]] = []
+        for index, operation in enumerate(self.program.operations):
+            edges = [(0, need) for need in operation.after] or [(1, end) for end in last]
+            on_compute = index in self.kernel_times
+            needs.append([(back, need) for back, need in edges if (need in self.kernel_times) != on_compute])
+        return needs
+
+    def operations(self) -> tuple[Operation, ...]:
+        """What the timeline keeps of every operation: work per GPU, time alone, and what bounds it."""
+        return tuple(
+            self._kernel(index, operation) if isinstance(operation, Compute) else self._transfer(index, operation)
+            for index, operation in enumerate(self.program.operations)
+        )
+
+    def _kernel(self, index: int, compute: Compute) -> Operation:
+        time = self.kernel_times[index]
+        return Operation(
+            name=compute.name,
+            kind="compute",
+            layer=compute.layer,
+            flops=compute.kernel.flops,
+            bytes=compute.kernel.bytes,
+            bytes_nvlink=0.0,
+            bytes_infiniband=0.0,
+            live_bytes=compute.live_bytes,
+            alone_s=time.seconds,
+            bound=time.bound,
+        )
+
+    def _transfer(self, index: int, collective: Collective) -> Operation:
+        """Bytes are means over groups; time and bound are those of the slowest group."""
+        traffics, payload = self.traffics[index], collective.payload_bytes
+        slowest = max(traffics, key=lambda traffic: traffic.alone_s(payload))
+        mean = payload / len(traffics)
+        return Operation(
+            name=collective.name,
+            kind=collective.kind,
+            layer=collective.layer,
+            flops=0.0,
+            bytes=mean * sum(traffic.sent_share for traffic in traffics),
+            bytes_nvlink=mean * sum(traffic.nvlink_share for traffic in traffics),
+            bytes_infiniband=mean * sum(traffic.infiniband_share for traffic in traffics),
+            live_bytes=collective.live_bytes,
+            alone_s=slowest.alone_s(payload),
+            bound=self.routes.wire_class[slowest.full_wire].kind,
+        )

@@ -15,7 +15,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 UV := uv==0.13.9
 
 .DELETE_ON_ERROR:
-.PHONY: setup setup-dev demo test coverage lint types contract notebooks wheel lock clean
+.PHONY: setup setup-dev demo test coverage lint types contract notebooks wheel lock bench clean
 
 setup: $(RUNTIME)
 setup-dev: $(DEV)
@@ -60,6 +60,9 @@ lock: | $(BIN)/pip
 	$(PIP) install "$(UV)"
 	$(COMPILE) --group build --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+bench: $(RUNTIME)
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean:
 	rm -rf .venv dist out .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

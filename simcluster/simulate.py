@@ -13,6 +13,7 @@ from simcluster.replay.engine import replay
 from simcluster.scenario.scenario import Scenario
 from simcluster.summarize import summarize
 from simcluster.timeline.result import Result
+from simcluster.timeline.states import states
 
 
 def simulate(scenario: Scenario) -> Result:
@@ -22,5 +23,6 @@ def simulate(scenario: Scenario) -> Result:
     program = lower(share, layout)
     result = summarize(scenario, share, program)
     if result.fits:
-        result = replace(result, timeline=replay(program, Routes(scenario.cluster)))
+        timeline = replay(program, Routes(scenario.cluster))
+        result = replace(result, timeline=timeline, states=states(timeline))
     return replace(result, checks=audit(result, scenario.expect))

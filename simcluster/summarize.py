@@ -32,14 +32,13 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         modules=modules.modules(model, plan.degrees),
         divisions=modules.divisions(model, plan.degrees),
         provenance=_provenance(scenario.cluster),
-        timeline=None,
     )
 
 
 def _identity(scenario: Scenario, plan: Plan) -> Identity:
     other = other_reading(plan)
     text = ""
-    if other is not None:
+    if other is not None and scenario.model.moe is not None:
         convention, degrees = other
         written = ", ".join(f"{axis}: {degree}" for axis, degree in degrees.as_dict().items())
         text = f"plan: {{{written}, convention: {convention}}}"

@@ -72,7 +72,7 @@ def _memory(result: Result) -> Check:
 def _compute_utilization(result: Result, claims: Sequence[Check], expect: Sequence[Expectation]) -> Check:
     """Holds where every expectation on mfu or compute_busy holds; without any it passes and gives the figures."""
     about = [check for check, claim in zip(claims, expect, strict=True) if claim.path in ("mfu", "compute_busy")]
-    values = result.metrics()
+    values = result.metrics
     mfu, busy = (metric.show(name, values[name]) for name in ("mfu", "compute_busy"))
     return Check(
         name="compute_utilization",
@@ -109,7 +109,7 @@ def _module_division(result: Result) -> Check:
 
 
 def _expectation(result: Result, claim: Expectation) -> Check:
-    actual = result.metrics()[claim.path]
+    actual = result.metrics[claim.path]
     if actual is None:
         text = f"not computed: the plan does not fit in memory, {show_percent(result.memory_fraction)} of a GPU"
         return Check(name=claim.line, passed=False, claimed=_claimed(claim), actual="none", why=text)

@@ -43,7 +43,7 @@ def sentence(result: Result, path: str) -> str:
         case "traffic.nvlink" | "traffic.infiniband":
             return _traffic(result, leaf)
         case _:
-            return f"{path} is {metric.show(path, result.metrics()[path])}"
+            return f"{path} is {metric.show(path, result.metrics[path])}"
 
 
 def distance(claimed: float, actual: float, relation: str) -> str:
@@ -145,7 +145,7 @@ def _balance(result: Result, leaf: str) -> str:
 
 
 def _mfu(result: Result) -> str:
-    values = result.metrics()
+    values = result.metrics
     flops, latency_s, mfu = values["flops_per_gpu.total"], values["latency_s"], values["mfu"]
     assert flops is not None
     assert latency_s is not None
@@ -157,7 +157,7 @@ def _mfu(result: Result) -> str:
 
 
 def _states(result: Result) -> str:
-    values = result.metrics()
+    values = result.metrics
     latency_s = values["latency_s"]
     assert latency_s is not None
     names = {
@@ -176,7 +176,7 @@ def _states(result: Result) -> str:
 
 
 def _throughput(result: Result, *, per_gpu: bool) -> str:
-    values = result.metrics()
+    values = result.metrics
     latency_s, rate = values["latency_s"], values["throughput_tokens_per_s"]
     assert latency_s is not None
     assert rate is not None

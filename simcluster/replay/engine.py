@@ -69,7 +69,9 @@ class _Run:
                     if done is not None:
                         if not done.processed:
                             yield done
-                        clock = max(clock, float(done.value))
+                        ended = done.value
+                        assert isinstance(ended, float)
+                        clock = max(clock, ended)
                 start, clock = clock, clock + seconds[index]
                 self.recording.add(rank, step, index, start, start, clock)
                 if index in schedule.awaited:

@@ -17,7 +17,7 @@ def result_json(result: Result) -> str:
 
 def check_json(result: Result) -> str:
     """The object of `check --json`."""
-    values = result.metrics()
+    values = result.metrics
     checks = [check.as_dict() for check in result.checks]
     return json.dumps(
         {"checks": checks, "latency_s": values["latency_s"], "mfu": values["mfu"]},

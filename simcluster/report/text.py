@@ -52,7 +52,7 @@ def verdict(result: Result) -> str:
             f"{show_bytes(capacity)}, {show_bytes(total - capacity)} too little; {worst[0]} takes "
             f"{show_bytes(worst[1].bytes)}. Nothing was replayed, so there is no latency or throughput."
         )
-    values = result.metrics()
+    values = result.metrics
     busy, exposed = values["compute_busy"] or 0.0, values["exposed_communication"] or 0.0
     mfu = f"MFU is {metric.show('mfu', values['mfu'])}"
     if busy >= exposed:
@@ -82,7 +82,7 @@ def _bound(result: Result, name: str) -> str:
 
 
 def _headline(result: Result) -> str:
-    identity, values = result.identity, result.metrics()
+    identity, values = result.identity, result.metrics
     counts = ", ".join(
         f"{name} {'impossible' if count is None else f'{count} GPUs'}" for name, count in identity.counts.items()
     )
@@ -109,7 +109,7 @@ def _headline(result: Result) -> str:
 
 
 def _states(result: Result) -> str:
-    values = result.metrics()
+    values = result.metrics
     latency_s = values["latency_s"] or 0.0
     rows = []
     for path, name in _STATES:
@@ -120,7 +120,7 @@ def _states(result: Result) -> str:
 
 
 def _operations(result: Result) -> str:
-    latency_s = result.metrics()["latency_s"] or 1.0
+    latency_s = result.metrics["latency_s"] or 1.0
     header = (
         "operation",
         "count",
@@ -186,9 +186,8 @@ def _checks_in_short(result: Result) -> str:
 
 
 def _provenance(result: Result) -> str:
-    return "Times come from: " + "; ".join(
-        f"{name}: {source.kind} ({source.source})" for name, source in result.provenance.items()
-    )
+    rows = [(name, source.kind, source.source) for name, source in result.provenance.items()]
+    return _section("Where times come from", _grid(rows))
 
 
 def checks(found: Sequence[Check]) -> str:

@@ -32,10 +32,15 @@ def _text(section: Section, name: str) -> str:
 
 
 def look_up(section: Section, name: str) -> dict[str, Value]:
-    """The mapping behind a catalogue name, fresh for every caller; ValueError names what there is."""
+    """The mapping behind a catalogue name, fresh for every caller; ValueError names what there is.
+
+    A cluster's GPU, named in its file, is written out too.
+    """
     known = names(section)
     if name not in known:
         raise ValueError(f"no {section} is called {name!r:.60} in the catalogue{nearest(name, known)}")
     tree = read(_text(section, name), f"catalogue {section} {name}").root
     assert isinstance(tree, dict)
+    if isinstance(tree.get("gpu"), str):
+        tree["gpu"] = look_up("gpu", str(tree["gpu"]))
     return tree

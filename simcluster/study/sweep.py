@@ -96,7 +96,7 @@ def simulate_point(point: Point) -> Row:
     row: dict[str, str | int | float | None] = {}
     try:
         result = simulate(compile_text(point.text, point.origin, (*point.overrides, *swept), point.prefer))
-        row = {**result.metrics(), "convention": result.identity.convention, "reason": None}
+        row = {**result.metrics, "convention": result.identity.convention, "reason": None}
         if not result.fits:
             needed, capacity = result.memory_total_bytes, result.memory_capacity_bytes
             row["reason"] = f"does not fit: {show_bytes(needed)} of {show_bytes(capacity)}"

@@ -82,10 +82,10 @@ def show(path: str, value: float | None) -> str:
 def parse_value(path: str, text: str) -> float:
     """The SI value written in an expectation: with a unit for bytes and seconds, bare (or in %) otherwise.
 
-    Raises ValueError with how to write it.
+    A bare 0 needs no unit here: nothing is nothing in every unit.  Raises ValueError with how to write it.
     """
     measure = METRICS[path]
-    if measure in ("bytes", "seconds"):
+    if measure in ("bytes", "seconds") and text != "0":
         return units.parse(text, "bytes" if measure == "bytes" else "seconds")
     number, percent = (text[:-1].rstrip(), 0.01) if text.endswith("%") and measure == "fraction" else (text, 1.0)
     try:

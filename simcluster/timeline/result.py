@@ -10,7 +10,7 @@ import numpy as np
 
 from simcluster.timeline.check import Check
 from simcluster.timeline.metric import METRICS
-from simcluster.timeline.states import States, states
+from simcluster.timeline.states import States
 from simcluster.timeline.timeline import Timeline
 
 SCHEMA_VERSION = 1
@@ -47,7 +47,8 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What one scenario gives; `timeline` is None where the plan does not fit in memory and nothing was replayed.
+    """What one scenario gives; `timeline` and its `states` are None where the plan does not fit in memory and nothing was
+    replayed.
 
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `rates` are the
     usable hardware rates and `facts` the short texts that the audit quotes.
@@ -62,7 +63,8 @@ class Result:
     modules: tuple[Mapping[str, str | int], ...]
     divisions: tuple[str, ...]
     provenance: Mapping[str, Source]
-    timeline: Timeline | None
+    timeline: Timeline | None = None
+    states: States | None = None
     checks: tuple[Check, ...] = field(default=())
 
     @property
@@ -76,10 +78,6 @@ class Result:
     @property
     def memory_fraction(self) -> float:
         return self.memory_total_bytes / self.memory_capacity_bytes
-
-    @cached_property
-    def states(self) -> States | None:
-        return None if self.timeline is None else states(self.timeline)
 
     def as_dict(self) -> dict[str, object]:
         """The object of `run --json`, in the contract's order."""
@@ -109,7 +107,8 @@ class Result:
             "provenance": {name: {"kind": item.kind, "source": item.source} for name, item in self.provenance.items()},
         }
 
-    def metrics(self) -> dict[str, float | None]:
+    @cached_property
+    def metrics(self) -> Mapping[str, float | None]:
         """Every scalar by its dotted path; None where a plan that does not fit has no such number."""
         tree, values = self.as_dict(), {}
         for path in METRICS:

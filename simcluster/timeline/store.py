@@ -12,6 +12,7 @@ import numpy as np
 from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source
+from simcluster.timeline.states import states
 from simcluster.timeline.timeline import LinkLoads, Operation, Timeline
 
 _SPANS = ("rank", "step", "operation", "arrive_s", "start_s", "finish_s")
@@ -66,6 +67,7 @@ def unpack(path: Path) -> Result:
 def _result(header: dict[str, object], arrays: dict[str, np.ndarray]) -> Result:
     kept = json.loads(json.dumps(header))
     timeline = kept.pop("timeline", None)
+    spans = None if timeline is None else _timeline(timeline, arrays)
     return Result(
         identity=Identity(**kept.pop("identity")),
         memory={name: MemoryPart(**part) for name, part in kept.pop("memory").items()},
@@ -73,7 +75,8 @@ def _result(header: dict[str, object], arrays: dict[str, np.ndarray]) -> Result:
         divisions=tuple(kept.pop("divisions")),
         provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},
         checks=tuple(Check(**check) for check in kept.pop("checks")),
-        timeline=None if timeline is None else _timeline(timeline, arrays),
+        timeline=spans,
+        states=None if spans is None else states(spans),
         **kept,
     )
 

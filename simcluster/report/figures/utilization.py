@@ -51,7 +51,7 @@ def draw(result: Result) -> Figure:
     end = timeline.end_s * scale
     with style.styled():
         figure = style.new_figure(10, 5.6)
-        values = result.metrics()
+        values = result.metrics
         style.heading(
             figure,
             result.identity.scenario,

@@ -7,19 +7,21 @@ from simcluster.plan import balance, memory, modules
 from simcluster.plan.degrees import Plan
 from simcluster.plan.name import other_reading
 from simcluster.plan.share import Share
-from simcluster.program.program import Program
+from simcluster.program.program import Program, live_bytes
 from simcluster.scenario.scenario import Scenario
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source
+from simcluster.units import show_bytes
 
 
 def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
     """A Result without a timeline."""
     plan, model, gpu = scenario.plan, scenario.model, scenario.cluster.gpu
     parts = {name: MemoryPart(bytes=part.bytes, formula=part.formula) for name, part in memory.resident(share).items()}
-    peak = max(program.operations, key=lambda operation: operation.live_bytes)
+    peak = program.fullest
+    alive = " + ".join(f"{name} {show_bytes(size)}" for name, size in peak.live.items())
     parts["activations"] = MemoryPart(
-        bytes=peak.live_bytes,
-        formula=f"tensors alive during {peak.name}, the fullest moment of a step, at {share.tokens:,.6g} tokens a rank",
+        bytes=live_bytes(peak),
+        formula=f"{alive}, alive during {peak.name}, the fullest moment of a step",
     )
     parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory")
     return Result(

@@ -114,7 +114,7 @@ def _expectation(result: Result, claim: Expectation) -> Check:
         text = f"not computed: the plan does not fit in memory, {show_percent(result.memory_fraction)} of a GPU"
         return Check(name=claim.line, passed=False, claimed=_claimed(claim), actual="none", why=text)
     passed = claim.holds(actual)
-    verdict = "confirmed" if passed else f"refuted{why.distance(claim.value, actual, claim.relation)}"
+    verdict = "confirmed" if passed else f"refuted{why.distance(claim.value, actual)}"
     return Check(
         name=claim.line,
         passed=passed,

@@ -46,15 +46,13 @@ def sentence(result: Result, path: str) -> str:
             return f"{path} is {metric.show(path, result.metrics[path])}"
 
 
-def distance(claimed: float, actual: float, relation: str) -> str:
-    """How far a refuted claim is off, as a factor where that says more than a difference."""
+def distance(claimed: float, actual: float) -> str:
+    """How far a refuted claim is off, as a factor; empty where no factor says it."""
     if claimed <= 0 or actual <= 0:
         return ""
     factor = max(actual / claimed, claimed / actual)
-    if factor < 1.005:
-        return " narrowly" if relation != "==" else ""
-    times = f"{factor:.3g}" if factor < 1000 else f"{factor:,.0f}"
-    return f", {times} times too {'low' if actual > claimed else 'high'}"
+    times = f"{factor:.3g} times" if factor >= 1.01 else "less than 1 %"
+    return f" (the claim is {times} too {'low' if actual > claimed else 'high'})"
 
 
 def gpu_product(result: Result) -> str:

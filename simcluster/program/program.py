@@ -17,14 +17,14 @@ class Compute:
     """One kernel, run by every rank on its compute stream.
 
     `layer` is None outside the layers.  `after` holds indices of earlier operations whose results it needs on the same
-    rank.  `live_bytes` is the activation memory live while it runs.
+    rank.  `live` holds the activations alive while it runs, in bytes by name.
     """
 
     name: str
     layer: int | None
     kernel: Kernel
     after: tuple[int, ...]
-    live_bytes: float
+    live: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,15 @@ class Collective:
     axis: Axis
     payload_bytes: float
     after: tuple[int, ...]
-    live_bytes: float
+    live: Mapping[str, float]
 
 
 Operation = Compute | Collective
+
+
+def live_bytes(operation: Operation) -> float:
+    """Activation memory in use while the operation runs."""
+    return sum(operation.live.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,6 @@ class Program:
     tokens: int
 
     @property
-    def peak_live_bytes(self) -> float:
-        """The most activation memory any operation needs."""
-        return max((operation.live_bytes for operation in self.operations), default=0.0)
+    def fullest(self) -> Operation:
+        """The operation that needs most activation memory, the first of equals."""
+        return max(self.operations, key=live_bytes)

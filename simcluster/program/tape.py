@@ -23,9 +23,7 @@ class Tape:
 
     def compute(self, name: str, kernel: Kernel, *, makes: dict[str, float], frees: Iterable[str] = ()) -> None:
         live = self._live(makes)
-        self.operations.append(
-            Compute(name=name, layer=self.layer, kernel=kernel, after=self._previous(), live_bytes=live)
-        )
+        self.operations.append(Compute(name=name, layer=self.layer, kernel=kernel, after=self._previous(), live=live))
         self._free(frees)
 
     def collective(
@@ -47,7 +45,7 @@ class Tape:
                 axis=axis,
                 payload_bytes=payload_bytes,
                 after=self._previous(),
-                live_bytes=live,
+                live=live,
             )
         )
         self._free(frees)
@@ -67,10 +65,10 @@ class Tape:
     def _previous(self) -> tuple[int, ...]:
         return (len(self.operations) - 1,) if self.operations else ()
 
-    def _live(self, makes: dict[str, float]) -> float:
+    def _live(self, makes: dict[str, float]) -> dict[str, float]:
         assert self._alive.keys().isdisjoint(makes), f"already alive: {makes}"
         self._alive.update(makes)
-        return sum(self._alive.values())
+        return dict(self._alive)
 
     def _free(self, names: Iterable[str]) -> None:
         for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simcluster.cluster.gpu import KernelTime
 from simcluster.cluster.routes import Routes
-from simcluster.program.program import Collective, Compute, Program
+from simcluster.program.program import Collective, Compute, Program, live_bytes
 from simcluster.replay.traffic import Traffic, traffic
 from simcluster.timeline.timeline import Operation
 
@@ -74,7 +74,7 @@ class Schedule:
             bytes=compute.kernel.bytes,
             bytes_nvlink=0.0,
             bytes_infiniband=0.0,
-            live_bytes=compute.live_bytes,
+            live_bytes=live_bytes(compute),
             alone_s=time.seconds,
             bound=time.bound,
         )
@@ -92,7 +92,7 @@ class Schedule:
             bytes=mean * sum(traffic.sent_share for traffic in traffics),
             bytes_nvlink=mean * sum(traffic.nvlink_share for traffic in traffics),
             bytes_infiniband=mean * sum(traffic.infiniband_share for traffic in traffics),
-            live_bytes=collective.live_bytes,
+            live_bytes=live_bytes(collective),
             alone_s=slowest.alone_s(payload),
             bound=self.routes.wire_class[slowest.full_wire].kind,
         )

@@ -47,11 +47,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What one scenario gives; `timeline` and its `states` are None where the plan does not fit in memory and nothing was
-    replayed.
+    """What one scenario gives; without a `timeline` and its `states` the plan does not fit and nothing was replayed.
 
-    `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `rates` are the
-    usable hardware rates and `facts` the short texts that the audit quotes.
+    `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
+    plan's cuts as arithmetic.
     """
 
     identity: Identity

@@ -82,18 +82,10 @@ def _line(
         if table.rows[i][name] is not None
     ]
     colour, marker = style.CYCLE[number], style.MARKERS[number]
-    axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], color=colour, label=label, linewidth=1.6)
-    for hollow in (False, True):
-        chosen = [(p, v) for p, v, i in seen if (table.rows[i]["convention"] != base) == hollow]
-        face = "white" if hollow else colour
-        axes.plot(
-            [p for p, _ in chosen],
-            [v for _, v in chosen],
-            marker,
-            color=colour,
-            markerfacecolor=face,
-            markersize=5,
-        )
+    look = {"color": colour, "marker": marker, "markersize": 5}
+    axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], label=label, linewidth=1.6, **look)
+    hollow = [(p, v) for p, v, i in seen if table.rows[i]["convention"] != base]
+    axes.plot([p for p, _ in hollow], [v for _, v in hollow], linestyle="", markerfacecolor="white", **look)
 
 
 def _axis(values: list[str]) -> tuple[list[float], str, dict[float, str]]:

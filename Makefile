@@ -15,7 +15,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 UV := uv==0.13.9
 
 .DELETE_ON_ERROR:
-.PHONY: setup setup-dev demo test coverage lint types contract notebooks wheel lock bench clean
+.PHONY: setup setup-dev demo test lint types contract notebooks wheel lock goldens bench clean
 
 setup: $(RUNTIME)
 setup-dev: $(DEV)
@@ -28,9 +28,6 @@ demo: $(RUNTIME)
 
 test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
-
-coverage: $(DEV)
-	$(BIN)/python -m pytest --cov $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -60,6 +57,9 @@ lock: | $(BIN)/pip
 	$(PIP) install "$(UV)"
 	$(COMPILE) --group build --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+goldens: $(DEV)
+	$(BIN)/python tests/goldens/write.py
 
 bench: $(RUNTIME)
 	$(BIN)/python benchmarks/run.py $(ARGS)

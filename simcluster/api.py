@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simcluster.scenario.compile import load, read_text
 from simcluster.scenario.scenario import Scenario
-from simcluster.simulate import simulate
+from simcluster.pipeline import simulate
 from simcluster.study.grid import Axis
 from simcluster.study.sweep import sweep as run_sweep
 from simcluster.timeline.check import Check

@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simpy
@@ -14,12 +15,12 @@ from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import Fabric, InfiniBand, NvLink
 from simcluster.cluster.routes import Messages, Routes
+from simcluster.pipeline import simulate
 from simcluster.plan.layout import Group
 from simcluster.program.program import CollectiveKind
 from simcluster.replay.network import Network
 from simcluster.replay.traffic import Traffic, traffic
 from simcluster.scenario.compile import compile_text
-from simcluster.simulate import simulate
 from simcluster.timeline.result import OperationTotal, Result
 
 EXAMPLE = (Path(__file__).parents[1] / "scenarios" / "ep64_tp2_pp1.yaml").read_text(encoding="utf-8")
@@ -149,6 +150,14 @@ def as_text(tree: Mapping[str, object]) -> str:
 def run_text(text: str, *overrides: str) -> Result:
     """The result of a scenario's text under overrides, simulated once per test run."""
     return simulate(compile_text(text, "x.yaml", overrides))
+
+
+def answer(result: Result, path: str) -> Any:
+    """What `run --json` says under a dotted path."""
+    node: Any = result.as_dict()
+    for key in path.split("."):
+        node = node[key]
+    return node
 
 
 def row(result: Result, name: str) -> OperationTotal:

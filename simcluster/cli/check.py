@@ -18,7 +18,7 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool) -> int:
     """
     from simcluster.report import machine, text
     from simcluster.scenario.compile import load
-    from simcluster.simulate import simulate
+    from simcluster.pipeline import simulate
 
     result = simulate(load(scenario, overrides))
     click.echo(machine.check_json(result) if as_json else text.checks(result.checks))

@@ -22,7 +22,7 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path 
     from simcluster.cli import folder
     from simcluster.report import machine, text
     from simcluster.scenario.compile import load
-    from simcluster.simulate import simulate
+    from simcluster.pipeline import simulate
 
     compiled = load(scenario, overrides)
     if out is not None:

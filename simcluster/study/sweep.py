@@ -12,7 +12,7 @@ from typing import Literal
 
 from simcluster.errors import InputError
 from simcluster.scenario.compile import compile_text
-from simcluster.simulate import simulate
+from simcluster.pipeline import simulate
 from simcluster.study.grid import Axis, points
 from simcluster.study.pool import run_all
 from simcluster.study.state import Row, State

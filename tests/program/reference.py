@@ -14,7 +14,10 @@ BF16 = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
+    """Usable rates are `efficiency` x datasheet for the GPU, and as written for the wires; `gpus_per_nic` share one."""
+
     gpus_per_node: int
+    gpus_per_nic: int
     peak: dict[str, float]
     compute_efficiency: float
     memory_bandwidth: float
@@ -109,7 +112,7 @@ class Rows:
         self._add(name, times, flops=flops, bytes=moved, seconds=seconds + hardware.launch_overhead_s)
 
     def collective(self, name: str, kind: str, axis: str, payload: float) -> None:
-        """Ring or direct: bytes over each tier, the slower tier's time, and a latency per step."""
+        """Ring or direct: bytes over each tier, the slower tier's time, and per step the slower message's latency."""
         size, per_node, nodes = members(self.case, axis)
         if size == 1:
             return
@@ -120,11 +123,11 @@ class Rows:
             off_node = payload * (size - per_node) / size
         else:
             off_node = sent / per_node if nodes > 1 else 0.0
-        seconds = max((sent - off_node) / hardware.nvlink, off_node / hardware.infiniband)
-        seconds += steps * (hardware.infiniband_latency_s if nodes > 1 else hardware.nvlink_latency_s)
-        self._add(
-            name, self.case.layers, bytes=sent, nvlink=sent - off_node, infiniband=off_node, seconds=seconds
-        )
+        seconds = max((sent - off_node) / hardware.nvlink, off_node * hardware.gpus_per_nic / hardware.infiniband)
+        inside = hardware.nvlink_latency_s if per_node > 1 else 0.0
+        outside = hardware.infiniband_latency_s if nodes > 1 else 0.0
+        seconds += steps * max(inside, outside)
+        self._add(name, self.case.layers, bytes=sent, nvlink=sent - off_node, infiniband=off_node, seconds=seconds)
 
     def _add(self, name: str, times: int, **amounts: float) -> None:
         row = self.by_name[name]

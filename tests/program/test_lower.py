@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simcluster.pipeline import simulate
 from simcluster.scenario.compile import compile_text
-from simcluster.simulate import simulate
-from tests.physics_helpers import as_text
+from tests.physics_helpers import answer, as_text
 from tests.program import reference
 from tests.program.reference import Case, Hardware
 
 SIZES = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.0, "fp4": 0.5}
+TIERS = ("nvlink", "infiniband")
 PEAKS = {"bf16": 200e12, "fp8": 400e12}
 
 exponent = st.integers(0, 3)
@@ -22,8 +23,10 @@ latency_us = st.sampled_from([0, 1, 2.5])
 
 @st.composite
 def hardwares(draw: st.DrawFn, gpus: int) -> Hardware:
+    gpus_per_node = draw(st.sampled_from([size for size in (1, 2, 4, 8) if size <= gpus]))
     return Hardware(
-        gpus_per_node=draw(st.sampled_from([size for size in (1, 2, 4, 8) if size <= gpus])),
+        gpus_per_node=gpus_per_node,
+        gpus_per_nic=draw(st.sampled_from([size for size in (1, 2, 4, 8) if size <= gpus_per_node])),
         peak=PEAKS,
         compute_efficiency=draw(fraction),
         memory_bandwidth=draw(st.sampled_from([1e11, 2e12])),
@@ -118,6 +121,7 @@ def scenario_text(case: Case) -> str:
                     "bandwidth": f"{hardware.infiniband} B/s",
                     "latency": f"{hardware.infiniband_latency_s} s",
                     "efficiency": 1,
+                    "nics_per_node": hardware.gpus_per_node // hardware.gpus_per_nic,
                 },
             },
             "model": {
@@ -161,11 +165,8 @@ def test_every_figure_of_a_random_plan_is_the_reference_s(case: Case) -> None:
     assert {part: result.memory[part].bytes for part in reference.memory(case)} == pytest.approx(
         reference.memory(case), rel=1e-9, abs=0
     )
-    assert result.flops_per_gpu() == pytest.approx(reference.flops_per_gpu(expected), rel=1e-9, abs=0)
-    values = result.metrics()
-    assert values["traffic.nvlink"] == pytest.approx(case.gpus * sum(row.nvlink for row in expected.values()), rel=1e-9)
-    assert values["traffic.infiniband"] == pytest.approx(
-        case.gpus * sum(row.infiniband for row in expected.values()), rel=1e-9
-    )
-    assert values["latency_s"] == pytest.approx(sum(row.seconds for row in expected.values()), rel=1e-9)
-    assert values["tokens"] == case.batch * (case.length if case.prefill else 1)
+    wanted_traffic = {tier: case.gpus * sum(getattr(row, tier) for row in expected.values()) for tier in TIERS}
+    assert answer(result, "flops_per_gpu") == pytest.approx(reference.flops_per_gpu(expected), rel=1e-9, abs=0)
+    assert answer(result, "traffic") == pytest.approx(wanted_traffic, rel=1e-9, abs=0)
+    assert answer(result, "latency_s") == pytest.approx(sum(row.seconds for row in expected.values()), rel=1e-9)
+    assert answer(result, "tokens") == case.batch * (case.length if case.prefill else 1)

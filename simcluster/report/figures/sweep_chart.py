@@ -82,10 +82,9 @@ def _line(
         if table.rows[i][name] is not None
     ]
     colour, marker = style.CYCLE[number], style.MARKERS[number]
-    look = {"color": colour, "marker": marker, "markersize": 5}
-    axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], label=label, linewidth=1.6, **look)
+    axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], marker, linestyle="-", color=colour, label=label)
     hollow = [(p, v) for p, v, i in seen if table.rows[i]["convention"] != base]
-    axes.plot([p for p, _ in hollow], [v for _, v in hollow], linestyle="", markerfacecolor="white", **look)
+    axes.plot([p for p, _ in hollow], [v for _, v in hollow], marker, color=colour, markerfacecolor="white")
 
 
 def _axis(values: list[str]) -> tuple[list[float], str, dict[float, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from simcluster.pipeline import simulate
 from simcluster.scenario.compile import load, read_text
 from simcluster.scenario.scenario import Scenario
-from simcluster.pipeline import simulate
 from simcluster.study.grid import Axis
 from simcluster.study.sweep import sweep as run_sweep
 from simcluster.timeline.check import Check

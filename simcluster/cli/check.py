@@ -16,9 +16,9 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool) -> int:
 
     Exit status 1 if a check or an expectation fails.
     """
+    from simcluster.pipeline import simulate
     from simcluster.report import machine, text
     from simcluster.scenario.compile import load
-    from simcluster.pipeline import simulate
 
     result = simulate(load(scenario, overrides))
     click.echo(machine.check_json(result) if as_json else text.checks(result.checks))

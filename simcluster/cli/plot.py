@@ -64,8 +64,8 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def _result(source: str, overrides: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    from simcluster.scenario.compile import load
     from simcluster.pipeline import simulate
+    from simcluster.scenario.compile import load
     from simcluster.timeline.store import unpack
 
     if not Path(source).is_dir():

@@ -20,9 +20,9 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path 
     Exit status 1 if the plan does not fit in memory; nothing is replayed then.
     """
     from simcluster.cli import folder
+    from simcluster.pipeline import simulate
     from simcluster.report import machine, text
     from simcluster.scenario.compile import load
-    from simcluster.pipeline import simulate
 
     compiled = load(scenario, overrides)
     if out is not None:

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from simcluster.kernels import Attention, ElementWise, Gemm
+from simcluster.kernels import Attention, ElementWise
 from simcluster.plan.share import Share
+from simcluster.program.projection import projection
+from simcluster.program.stream import norm, normed_bytes, residual, stream_bytes
 from simcluster.program.tape import Tape
-
-
-def norm(share: Share, tokens: float) -> ElementWise:
-    """Reads the residual stream and writes a GEMM's input: quantisation is fused into the norm."""
-    elements, types = tokens * share.model.hidden, share.model.precision
-    return ElementWise(
-        read_bytes=elements * types.bytes_of("communication"),
-        write_bytes=elements * types.bytes_of("compute"),
-    )
-
-
-def residual(share: Share) -> ElementWise:
-    """Reads the residual stream and a block's output, writes their sum."""
-    stream = share.tokens * share.model.hidden * share.model.precision.bytes_of("communication")
-    return ElementWise(read_bytes=2 * stream, write_bytes=stream)
 
 
 def lower_attention(tape: Tape, share: Share) -> None:
@@ -29,32 +16,16 @@ def lower_attention(tape: Tape, share: Share) -> None:
     """
     model, types, tokens = share.model, share.model.precision, share.tokens
     q_width, kv_width = share.heads * model.head_dim, share.kv_heads * model.head_dim
-    compute, stream = types.bytes_of("compute"), tokens * model.hidden * types.bytes_of("communication")
+    compute, stream = types.bytes_of("compute"), stream_bytes(share, tokens)
 
-    tape.compute("norm", norm(share, tokens), makes={"normed": tokens * model.hidden * compute})
-    qkv = Gemm(
-        m=tokens,
-        n=q_width + 2 * kv_width,
-        k=model.hidden,
-        compute=types.compute,
-        input_bytes=compute,
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=compute,
-    )
+    tape.compute("norm", norm(share, tokens), makes={"normed": normed_bytes(share, tokens)})
+    qkv = projection(share, m=tokens, n=q_width + 2 * kv_width, k=model.hidden, writes="compute")
     tape.compute("attention.qkv", qkv, makes={"queries": tokens * q_width * compute}, frees=("normed",))
     rotated = tokens * (q_width + kv_width) * types.bytes_of("attention")
     tape.compute("attention.rotary", ElementWise(read_bytes=rotated, write_bytes=rotated), makes={})
     core = attention_core(share)
     tape.compute("attention.core", core, makes={"attended": tokens * q_width * compute}, frees=("queries",))
-    output = Gemm(
-        m=tokens,
-        n=model.hidden,
-        k=q_width,
-        compute=types.compute,
-        input_bytes=compute,
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=types.bytes_of("communication"),
-    )
+    output = projection(share, m=tokens, n=model.hidden, k=q_width, writes="communication")
     tape.compute("attention.output", output, makes={"block": stream}, frees=("attended",))
     if share.degrees.tp > 1:
         tape.collective("attention.all_reduce", "all_reduce", "tp", stream, makes={})

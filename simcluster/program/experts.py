@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from simcluster.kernels import ElementWise, Gemm, GroupedGemm
+from simcluster.kernels import ElementWise, GroupedGemm
 from simcluster.model.transformer import Moe
 from simcluster.plan.share import Share
-from simcluster.program.attention import norm, residual
 from simcluster.program.mlp import dense_block
+from simcluster.program.projection import projection
+from simcluster.program.stream import norm, normed_bytes, residual, stream_bytes
 from simcluster.program.tape import Tape
 
 
@@ -24,7 +25,7 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
     reduced, dispatched = types.bytes_of("communication"), types.bytes_of("dispatch")
     compute = types.bytes_of("compute")
 
-    tape.compute("norm", norm(share, share.tokens), makes={"normed": share.tokens * hidden * compute})
+    tape.compute("norm", norm(share, share.tokens), makes={"normed": normed_bytes(share, share.tokens)})
     _lower_router(tape, share, moe, tokens)
     if moe.shared is not None:
         cut = 1 if degrees.splits_tokens else degrees.tp
@@ -39,7 +40,7 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
     tape.compute("moe.permute", permute_back, makes={"block": tokens * hidden * reduced}, frees=("outputs",))
     if moe.shared is not None:
         tape.free("shared")
-    stream = share.tokens * hidden * reduced
+    stream = stream_bytes(share, share.tokens)
     if degrees.splits_tokens and degrees.tp > 1:
         tape.collective("moe.all_gather", "all_gather", "tp", stream, makes={"gathered": stream}, frees=("block",))
         tape.rename("gathered", "block")
@@ -51,15 +52,7 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
 def _lower_router(tape: Tape, share: Share, moe: Moe, tokens: float) -> None:
     """Router: a GEMM of the rank's routed tokens onto one score per expert."""
     types = share.model.precision
-    router = Gemm(
-        m=tokens,
-        n=moe.experts,
-        k=share.model.hidden,
-        compute=types.compute,
-        input_bytes=types.bytes_of("compute"),
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=types.bytes_of("communication"),
-    )
+    router = projection(share, m=tokens, n=moe.experts, k=share.model.hidden, writes="communication")
     tape.compute("moe.router", router, makes={"logits": tokens * moe.experts * types.bytes_of("communication")})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simcluster.kernels import ElementWise, Gemm
+from simcluster.kernels import ElementWise
 from simcluster.model.transformer import Moe
 from simcluster.plan.layout import Axis, Layout
 from simcluster.plan.share import Share
@@ -10,6 +10,8 @@ from simcluster.program.attention import lower_attention
 from simcluster.program.experts import lower_moe
 from simcluster.program.mlp import lower_mlp
 from simcluster.program.program import Collective, Program
+from simcluster.program.projection import projection
+from simcluster.program.stream import norm, normed_bytes, stream_bytes
 from simcluster.program.tape import Tape
 
 
@@ -45,7 +47,7 @@ def _lower_embedding(tape: Tape, share: Share) -> None:
     Without a vocabulary the step starts from the residual stream as given.
     """
     model, types = share.model, share.model.precision
-    stream = share.tokens * model.hidden * types.bytes_of("communication")
+    stream = stream_bytes(share, share.tokens)
     if model.vocab is None:
         tape.begin({"residual": stream})
         return
@@ -60,18 +62,7 @@ def _lower_head(tape: Tape, share: Share) -> None:
     model, types = share.model, share.model.precision
     if model.vocab is None:
         return
-    last = share.sequences * model.hidden
-    normed = last * types.bytes_of("compute")
-    norm = ElementWise(read_bytes=last * types.bytes_of("communication"), write_bytes=normed)
-    tape.compute("norm", norm, makes={"normed": normed})
-    head = Gemm(
-        m=share.sequences,
-        n=share.vocab,
-        k=model.hidden,
-        compute=types.compute,
-        input_bytes=types.bytes_of("compute"),
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=types.bytes_of("communication"),
-    )
+    tape.compute("norm", norm(share, share.sequences), makes={"normed": normed_bytes(share, share.sequences)})
+    head = projection(share, m=share.sequences, n=share.vocab, k=model.hidden, writes="communication")
     logits = share.sequences * share.vocab * types.bytes_of("communication")
     tape.compute("lm_head", head, makes={"logits": logits}, frees=("normed", "logits"))

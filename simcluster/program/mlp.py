@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from simcluster.kernels import ElementWise, Gemm
+from simcluster.kernels import ElementWise
 from simcluster.model.transformer import Mlp
 from simcluster.plan.share import Share
-from simcluster.program.attention import norm, residual
+from simcluster.program.projection import projection
+from simcluster.program.stream import norm, normed_bytes, residual, stream_bytes
 from simcluster.program.tape import Tape
 
 
 def lower_mlp(tape: Tape, share: Share, mlp: Mlp) -> None:
     """Norm, up, activation, down, all-reduce, residual."""
-    model, types, tokens = share.model, share.model.precision, share.tokens
-    stream = tokens * model.hidden * types.bytes_of("communication")
-    tape.compute("norm", norm(share, tokens), makes={"normed": tokens * model.hidden * types.bytes_of("compute")})
+    tokens = share.tokens
+    tape.compute("norm", norm(share, tokens), makes={"normed": normed_bytes(share, tokens)})
     dense_block(tape, share, mlp, cut=share.degrees.tp, tokens=tokens, names=("mlp.up", "mlp.activation", "mlp.down"))
     tape.free("normed")
     if share.degrees.tp > 1:
-        tape.collective("mlp.all_reduce", "all_reduce", "tp", stream, makes={})
+        tape.collective("mlp.all_reduce", "all_reduce", "tp", stream_bytes(share, tokens), makes={})
     tape.compute("residual", residual(share), makes={}, frees=("block",))
 
 
@@ -28,27 +28,10 @@ def dense_block(tape: Tape, share: Share, mlp: Mlp, *, cut: int, tokens: float, 
     """
     model, types = share.model, share.model.precision
     compute, inner = types.bytes_of("compute"), mlp.hidden // cut
-    up = Gemm(
-        m=tokens,
-        n=mlp.up_matrices * inner,
-        k=model.hidden,
-        compute=types.compute,
-        input_bytes=compute,
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=compute,
-    )
+    up = projection(share, m=tokens, n=mlp.up_matrices * inner, k=model.hidden, writes="compute")
     wide, narrow = tokens * mlp.up_matrices * inner * compute, tokens * inner * compute
     tape.compute(names[0], up, makes={"raised": wide})
     activation = ElementWise(read_bytes=wide, write_bytes=narrow)
     tape.compute(names[1], activation, makes={"activated": narrow}, frees=("raised",))
-    down = Gemm(
-        m=tokens,
-        n=model.hidden,
-        k=inner,
-        compute=types.compute,
-        input_bytes=compute,
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=types.bytes_of("communication"),
-    )
-    block = tokens * model.hidden * types.bytes_of("communication")
-    tape.compute(names[2], down, makes={"block": block}, frees=("activated",))
+    down = projection(share, m=tokens, n=model.hidden, k=inner, writes="communication")
+    tape.compute(names[2], down, makes={"block": stream_bytes(share, tokens)}, frees=("activated",))

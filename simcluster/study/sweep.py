@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from simcluster.errors import InputError
-from simcluster.scenario.compile import compile_text
 from simcluster.pipeline import simulate
+from simcluster.scenario.compile import compile_text
 from simcluster.study.grid import Axis, points
 from simcluster.study.pool import run_all
 from simcluster.study.state import Row, State

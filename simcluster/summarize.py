@@ -16,14 +16,18 @@ from simcluster.units import show_bytes
 def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
     """A Result without a timeline."""
     plan, model, gpu = scenario.plan, scenario.model, scenario.cluster.gpu
-    parts = {name: MemoryPart(bytes=part.bytes, formula=part.formula) for name, part in memory.resident(share).items()}
+    parts = {
+        name: MemoryPart(bytes=part.bytes, formula=part.formula, parts=part.parts)
+        for name, part in memory.resident(share).items()
+    }
     peak = program.fullest
     alive = " + ".join(f"{name} {show_bytes(size)}" for name, size in peak.live.items())
     parts["activations"] = MemoryPart(
         bytes=live_bytes(peak),
         formula=f"{alive}, alive during {peak.name}, the fullest moment of a step",
+        parts={f"the tensor {name}": size for name, size in peak.live.items()},
     )
-    parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory")
+    parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory", parts={})
     return Result(
         identity=_identity(scenario, plan),
         tokens=program.tokens,
@@ -33,6 +37,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         balance=balance.balance(share, sum(part.bytes for part in parts.values())),
         modules=modules.modules(model, plan.degrees),
         divisions=modules.divisions(model, plan.degrees),
+        scales=_scales(share),
         provenance=_provenance(scenario.cluster),
     )
 
@@ -53,6 +58,27 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
         gpus=plan.degrees.gpus,
         other_reading=text,
     )
+
+
+def _scales(share: Share) -> dict[str, float]:
+    """The numbers that figures of a scenario are multiples of."""
+    model, degrees, workload = share.model, share.degrees, share.workload
+    scales: dict[str, float] = {
+        "layers": model.layers,
+        "GPUs": degrees.gpus,
+        "tp": degrees.tp,
+        "ep": degrees.ep,
+        "dp": degrees.dp,
+        "heads": model.heads,
+        "tokens of a replica": share.tokens * degrees.cp,
+        "tokens of the batch": workload.tokens,
+        "sequences of a replica": share.sequences,
+        "the sequence length": workload.length,
+        "bytes of a weight": model.precision.bytes_of("weights"),
+    }
+    if model.moe is not None:
+        scales |= {"top_k": model.moe.top_k, "experts": model.moe.experts, "matrices": model.moe.expert.matrices}
+    return scales
 
 
 def _provenance(cluster: Cluster) -> dict[str, Source]:

@@ -12,7 +12,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-Dimension = Literal["bytes", "seconds", "bytes/s", "FLOP/s"]
+Dimension = Literal["bytes", "seconds", "bytes/s", "FLOP/s", "FLOP"]
 
 LARGEST = 1e21
 """Values past this many SI units are refused: no machine has them, and squares of them overflow."""
@@ -33,6 +33,7 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
     "bytes/s": {f"{name}/s": scale for name, scale in (_BYTE | _BIT).items()},
     "FLOP/s": {f"{name}{end}": scale for name, scale in _FLOP.items() for end in ("S", "/s")}
     | {f"{p}OPS": s for p, s in _DECIMAL.items()},
+    "FLOP": _FLOP,
 }  # fmt: skip
 
 _EXAMPLE: dict[Dimension, str] = {
@@ -40,6 +41,7 @@ _EXAMPLE: dict[Dimension, str] = {
     "seconds": "3 us",
     "bytes/s": "450 GB/s or 400 Gbit/s",
     "FLOP/s": "400 TFLOPS",
+    "FLOP": "550 GFLOP",
 }
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*", re.ASCII)
@@ -95,6 +97,7 @@ _EXACT: dict[Dimension, tuple[str, ...]] = {
     "seconds": ("s", "ms", "us", "ns"),
     "bytes/s": ("TB/s", "GB/s", "MB/s", "kB/s", "B/s"),
     "FLOP/s": ("PFLOPS", "TFLOPS", "GFLOPS", "MFLOPS", "FLOPS"),
+    "FLOP": ("PFLOP", "TFLOP", "GFLOP", "MFLOP", "FLOP"),
 }
 
 

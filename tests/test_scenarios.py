@@ -17,7 +17,7 @@ SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 def recorded(result: Result) -> dict[str, object]:
     """What a golden file keeps: every scalar, and the seconds of every operation."""
     return {
-        "metrics": dict(result.metrics),
+        "metrics": {name: value for name, value in result.metrics.items() if value is not None},
         "seconds": {row.name: row.seconds for row in result.by_operation},
         "checks": {check.name: check.passed for check in result.checks},
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simcluster.audit import why
 from simcluster.audit.expectation import Expectation
+from simcluster.audit.origin import origin
 from simcluster.timeline import metric
 from simcluster.timeline.check import Check
 from simcluster.timeline.result import Result
@@ -18,7 +19,7 @@ MOST_IMBALANCE = 1.1
 def audit(result: Result, expect: Sequence[Expectation]) -> tuple[Check, ...]:
     """Every check of a result: gpu_count, expert_distribution, memory, compute_utilization, load_balance,
     module_division, then each expectation under its own line."""
-    claims = tuple(_expectation(result, claim) for claim in expect)
+    claims = tuple(_expectation(result, claim, expect) for claim in expect)
     return (
         _gpu_count(result),
         _expert_distribution(result),
@@ -108,19 +109,20 @@ def _module_division(result: Result) -> Check:
     )
 
 
-def _expectation(result: Result, claim: Expectation) -> Check:
+def _expectation(result: Result, claim: Expectation, claims: Sequence[Expectation]) -> Check:
     actual = result.metrics[claim.path]
     if actual is None:
         text = f"not computed: the plan does not fit in memory, {show_percent(result.memory_fraction)} of a GPU"
         return Check(name=claim.line, passed=False, claimed=_claimed(claim), actual="none", why=text)
     passed = claim.holds(actual)
     verdict = "confirmed" if passed else f"refuted{why.distance(claim.value, actual)}"
+    source = "" if passed else origin(result, claim, claims)
     return Check(
         name=claim.line,
         passed=passed,
         claimed=_claimed(claim),
         actual=metric.show(claim.path, actual),
-        why=f"{verdict}: {why.sentence(result, claim.path)}",
+        why=f"{verdict}: {why.sentence(result, claim.path)}" + (f". {source}" if source else ""),
     )
 
 

@@ -12,6 +12,8 @@ Relation = Literal["==", "<=", ">=", "<", ">"]
 
 _LINE = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(==|<=|>=|<|>)\s*(\S.*?)\s*", re.ASCII)
 
+_NUMBER = re.compile(r"[-+]?[\d_]*\.?(\d*)(?:[eE]([-+]?\d+))?", re.ASCII)
+
 EQUAL_WITHIN = 0.01
 """Equalities hold within 1 %: a document rounds its figures."""
 
@@ -20,12 +22,33 @@ ZERO_WITHIN = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """A claim about one metric: `path` in `run --json`, the relation, and the claimed SI value."""
+    """A claim about one metric: `path` in `run --json`, the relation, and the claimed SI value.
+
+    `figure` is the value as written, `numeral` its number alone, `unit` the rest, and `resolution` half a unit of its
+    last written digit.
+    """
 
     line: str
     path: str
     relation: Relation
     value: float
+    figure: str
+    numeral: float
+    unit: str
+    resolution: float
+
+    @property
+    def figure_alone(self) -> str:
+        """The number as it was written, without its unit."""
+        return self.figure.removesuffix(self.unit).strip()
+
+    def prints(self, value: float) -> bool:
+        """Whether an SI value, written with the claim's digits and unit, gives the claimed figure."""
+        return self.prints_figure(value * self.numeral / self.value)
+
+    def prints_figure(self, numeral: float) -> bool:
+        """Whether a bare number, written with the claim's digits, gives the claimed figure."""
+        return abs(numeral - self.numeral) <= self.resolution * (1 + 1e-9)
 
     def holds(self, actual: float) -> bool:
         """Whether the claim is true of `actual`.
@@ -59,7 +82,18 @@ def parse_expectation(line: object) -> Expectation:
     match = _LINE.fullmatch(line)
     if match is None:
         raise ValueError(f"{line!r:.60} is not a claim; write metric == value, with one of == <= >= < >")
-    path = metric.full_path(match[1])
+    path, figure = metric.full_path(match[1]), match[3]
+    value = metric.parse_value(path, figure)
+    number = _NUMBER.match(figure)
+    assert number is not None, figure
+    exponent = int(number[2] or 0)
     return Expectation(
-        line=line, path=path, relation=cast(Relation, match[2]), value=metric.parse_value(path, match[3])
+        line=line,
+        path=path,
+        relation=cast(Relation, match[2]),
+        value=value,
+        figure=figure,
+        numeral=float(number[0]),
+        unit=figure[number.end() :].strip(),
+        resolution=0.5 * 10.0 ** (exponent - len(number[1] or "")),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from simcluster.model import parameters
 from simcluster.model.transformer import Mlp, Moe
@@ -12,10 +13,11 @@ from simcluster.units import show_bytes, show_count
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One component: its bytes on the fullest GPU and how they come about, in words and numbers."""
+    """One component: its bytes on the fullest GPU, how they come about in words and numbers, and its parts by name."""
 
     bytes: float
     formula: str
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def resident(share: Share) -> dict[str, Part]:
@@ -43,6 +45,10 @@ def _attention(share: Share) -> Part:
             f"x {size:g} B, "
             f"{share.heads} of {model.heads} heads on each of tp {share.degrees.tp} ranks"
         ),
+        parts={
+            "the QKV projection": share.layers * model.hidden * qkv * size,
+            "the output projection": share.layers * model.hidden * out * size,
+        },
     )
 
 
@@ -62,7 +68,11 @@ def _experts(share: Share) -> Part:
         return Part(bytes=routed, formula=formula)
     cut = 1 if share.degrees.splits_tokens else share.degrees.tp
     shared = share.layers * parameters.mlp(model, moe.shared) / cut * size
-    return Part(bytes=routed + shared, formula=f"{formula} + shared experts {show_bytes(shared)}")
+    return Part(
+        bytes=routed + shared,
+        formula=f"{formula} + shared experts {show_bytes(shared)}",
+        parts={"routed experts": routed, "shared experts": shared},
+    )
 
 
 def _other(share: Share) -> Part:
@@ -78,7 +88,11 @@ def _other(share: Share) -> Part:
         parts["embedding"] = share.vocab * model.hidden
         parts["head"] = 0 if model.tied_embeddings else share.vocab * model.hidden
     counted = " + ".join(f"{name} {show_count(count)}" for name, count in parts.items() if count)
-    return Part(bytes=sum(parts.values()) * size, formula=f"({counted}) parameters x {size:g} B")
+    return Part(
+        bytes=sum(parts.values()) * size,
+        formula=f"({counted}) parameters x {size:g} B",
+        parts={name: count * size for name, count in parts.items()},
+    )
 
 
 def _kv_cache(share: Share) -> Part:

@@ -10,6 +10,7 @@ from simcluster.errors import nearest
 Measure = Literal["count", "seconds", "bytes", "fraction", "FLOP", "tokens/s", "number"]
 
 _COUNTS = ("gpus", "tokens", *(f"degrees.{axis}" for axis in ("tp", "pp", "dp", "cp", "ep", "etp", "edp")))
+_MODULES = ("expert", "tensor", "layer")
 
 METRICS: dict[str, Measure] = {
     **dict.fromkeys(_COUNTS, "count"),
@@ -44,8 +45,19 @@ METRICS: dict[str, Measure] = {
     "balance.expert_load_max_over_mean": "number",
     "balance.compute_variance": "number",
     "balance.memory_variance": "number",
+    **{
+        f"modules.{kind}.{column}": "count"
+        for kind in _MODULES
+        for column in ("count", "gpus_per_module", "total_gpus")
+    },
 }
-"""Paths in the order of the JSON.  A number is dimensionless and not a share of a whole."""
+"""Paths in the order of the JSON.  A number is dimensionless and not a share of a whole.
+
+The rows of `modules[]` are addressed by their type: `modules.layer.gpus_per_module`.
+"""
+
+
+_DIMENSIONS: dict[Measure, units.Dimension] = {"bytes": "bytes", "seconds": "seconds", "FLOP": "FLOP"}
 
 
 def full_path(name: str) -> str:
@@ -80,16 +92,19 @@ def show(path: str, value: float | None) -> str:
 
 
 def parse_value(path: str, text: str) -> float:
-    """The SI value written in an expectation: with a unit for bytes and seconds, bare (or in %) otherwise.
+    """The SI value written in an expectation: with a unit for bytes, seconds and FLOP, bare (or in %) otherwise.
 
     A bare 0 needs no unit here: nothing is nothing in every unit.  Raises ValueError with how to write it.
     """
     measure = METRICS[path]
-    if measure in ("bytes", "seconds") and text != "0":
-        return units.parse(text, "bytes" if measure == "bytes" else "seconds")
-    number, percent = (text[:-1].rstrip(), 0.01) if text.endswith("%") and measure == "fraction" else (text, 1.0)
+    dimension = _DIMENSIONS.get(measure)
+    if dimension is not None and text != "0":
+        return units.parse(text, dimension)
+    number, scale = text.removesuffix("tokens/s") if measure == "tokens/s" else text, 1.0
+    if measure == "fraction" and text.endswith("%"):
+        number, scale = text.removesuffix("%"), 0.01
     try:
-        value = float(number) * percent
+        value = float(number) * scale
     except ValueError:
         raise ValueError(f"{text!r:.40} is not a number; {path} is a {measure}") from None
     if not abs(value) <= units.LARGEST:

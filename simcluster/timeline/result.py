@@ -18,10 +18,14 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPart:
-    """One component of the fullest GPU's memory: bytes, and the arithmetic behind them in words."""
+    """One component of the fullest GPU's memory: bytes, the arithmetic behind them in words, and what it consists of.
+
+    `parts` are bytes by name; empty where there is only one.
+    """
 
     bytes: float
     formula: str
+    parts: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class Result:
     """What one scenario gives; without a `timeline` and its `states` the plan does not fit and nothing was replayed.
 
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
-    plan's cuts as arithmetic.
+    plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
     """
 
     identity: Identity
@@ -61,6 +65,7 @@ class Result:
     balance: Mapping[str, float]
     modules: tuple[Mapping[str, str | int], ...]
     divisions: tuple[str, ...]
+    scales: Mapping[str, float]
     provenance: Mapping[str, Source]
     timeline: Timeline | None = None
     states: States | None = None
@@ -110,6 +115,7 @@ class Result:
     def metrics(self) -> Mapping[str, float | None]:
         """Every scalar by its dotted path; None where a plan that does not fit has no such number."""
         tree, values = self.as_dict(), {}
+        tree["modules"] = {str(module["type"]): dict(module) for module in self.modules}
         for path in METRICS:
             node: object = tree
             for key in path.split("."):

@@ -30,6 +30,7 @@ def pack(result: Result) -> bytes:
         "balance": dict(result.balance),
         "modules": [dict(module) for module in result.modules],
         "divisions": list(result.divisions),
+        "scales": dict(result.scales),
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
         "checks": [asdict(check) for check in result.checks],
     }

@@ -95,7 +95,7 @@ def test_every_metric_can_be_claimed_and_explained(path: str) -> None:
     result = simulated("plan=EP8")
     value = result.metrics[path]
     assert value is not None
-    unit = {"bytes": " B", "seconds": " s"}.get(METRICS[path], "")
+    unit = {"bytes": " B", "seconds": " s", "FLOP": " FLOP"}.get(METRICS[path], "")
     true, false = (
         audit(result, [parse_expectation(f"{path} {relation} {value!r}{unit}")])[-1] for relation in ("<=", ">")
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simpy
@@ -15,13 +17,21 @@ from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import Fabric, InfiniBand, NvLink
 from simcluster.cluster.routes import Messages, Routes
+from simcluster.kernels import ElementWise
 from simcluster.pipeline import simulate
-from simcluster.plan.layout import Group
-from simcluster.program.program import CollectiveKind
+from simcluster.plan.layout import Axis, Group
+from simcluster.program.program import Collective, CollectiveKind, Compute, Operation, Program
+from simcluster.replay.engine import replay
 from simcluster.replay.network import Network
 from simcluster.replay.traffic import Traffic, traffic
 from simcluster.scenario.compile import compile_text
 from simcluster.timeline.result import OperationTotal, Result
+from simcluster.timeline.timeline import Timeline
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    Graph = nx.DiGraph[str]
 
 EXAMPLE = (Path(__file__).parents[1] / "scenarios" / "ep64_tp2_pp1.yaml").read_text(encoding="utf-8")
 
@@ -91,6 +101,11 @@ def ideal_cluster(
     )
 
 
+def count_kinds(graph: Graph) -> Counter[str]:
+    """How many nodes of each kind a cluster's graph has."""
+    return Counter(data["kind"] for _, data in graph.nodes(data=True))
+
+
 def one_message(routes: Routes, sender: int, receiver: int) -> Traffic:
     """A point-to-point message as traffic whose progress is its bytes."""
     message = Messages(sender=np.array([sender]), receiver=np.array([receiver]), bytes=np.array([1.0]))
@@ -139,6 +154,56 @@ def seconds_alone(kind: CollectiveKind, group: Group, payload_bytes: float, clus
     routes = Routes(cluster)
     ends, _ = run_transfers(routes, [(0.0, traffic(kind, group, routes), payload_bytes)])
     return ends[0]
+
+
+def a_kernel(name: str, seconds: float, *after: int) -> Compute:
+    """A kernel of so many seconds on the ideal GPU (1 TB/s)."""
+    work = ElementWise(read_bytes=seconds * 1e12, write_bytes=0.0)
+    return Compute(name=name, layer=0, kernel=work, after=after, live={})
+
+
+def a_collective(
+    name: str, payload_bytes: float, *after: int, axis: Axis = "tp", kind: CollectiveKind = "all_to_all"
+) -> Collective:
+    """A collective with this payload over the groups of `axis`."""
+    return Collective(name=name, layer=0, kind=kind, axis=axis, payload_bytes=payload_bytes, after=after, live={})
+
+
+def run_program(
+    operations: Sequence[Operation],
+    groups: Mapping[Axis, tuple[Group, ...]],
+    cluster: Cluster,
+    steps: int = 1,
+) -> Timeline:
+    """The operations, run by every GPU of the cluster."""
+    program = Program(operations=tuple(operations), groups=groups, ranks=cluster.gpus, steps=steps, tokens=cluster.gpus)
+    return replay(program, Routes(cluster))
+
+
+def random_program(rng: random.Random) -> tuple[Program, Cluster]:
+    """A random program of kernels and collectives on three nodes, its groups inside, across and askew of them."""
+    cluster = ideal_cluster(3, 4, nics_per_node=rng.choice([1, 2, 4]), infiniband_latency_s=0.5e-3)
+    groups: dict[Axis, tuple[Group, ...]] = {
+        "tp": tuple(tuple(range(first, first + 3)) for first in range(0, 12, 3)),
+        "etp": tuple(tuple(range(first, first + 2)) for first in range(0, 12, 2)),
+        "ep": tuple(tuple(range(first, 12, 3)) for first in range(3)),
+    }
+    operations: list[Operation] = []
+    for index in range(rng.randint(1, 12)):
+        after = tuple(sorted(rng.sample(range(index), min(index, rng.randint(0, 2)))))
+        if rng.random() < 0.5:
+            operations.append(a_kernel(f"kernel{index}", rng.choice([0.0, 1e-3, 2.5e-3]), *after))
+        else:
+            axis = rng.choice(list(groups))
+            operations.append(a_collective(f"collective{index}", rng.uniform(1, 100e6), *after, axis=axis))
+    steps = rng.randint(1, 3)
+    return Program(operations=tuple(operations), groups=groups, ranks=12, steps=steps, tokens=12), cluster
+
+
+def random_timeline(rng: random.Random) -> Timeline:
+    """The timeline of a random program."""
+    program, cluster = random_program(rng)
+    return replay(program, Routes(cluster))
 
 
 def as_text(tree: Mapping[str, object]) -> str:

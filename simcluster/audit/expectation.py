@@ -25,7 +25,7 @@ class Expectation:
     """A claim about one metric: `path` in `run --json`, the relation, and the claimed SI value.
 
     `figure` is the value as written, `numeral` its number alone, `unit` the rest, and `resolution` half a unit of its
-    last written digit.
+    last written digit (counts are exact).
     """
 
     line: str
@@ -86,14 +86,16 @@ def parse_expectation(line: object) -> Expectation:
     value = metric.parse_value(path, figure)
     number = _NUMBER.match(figure)
     assert number is not None, figure
+    numeral = float(number[0])
     exponent = int(number[2] or 0)
+    exact = metric.METRICS[path] == "count"
     return Expectation(
         line=line,
         path=path,
         relation=cast(Relation, match[2]),
         value=value,
         figure=figure,
-        numeral=float(number[0]),
+        numeral=numeral,
         unit=figure[number.end() :].strip(),
-        resolution=0.5 * 10.0 ** (exponent - len(number[1] or "")),
+        resolution=1e-9 * abs(numeral) if exact else 0.5 * 10.0 ** (exponent - len(number[1] or "")),
     )

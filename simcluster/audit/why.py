@@ -27,6 +27,8 @@ def sentence(result: Result, path: str) -> str:
         return f"{gpu_product(result)}. {reading(result)}"
     if head == "balance":
         return _balance(result, leaf)
+    if head.startswith("modules."):
+        return _modules(result, head.removeprefix("modules."), leaf)
     if result.timeline is None:
         return f"the plan does not fit: {_memory(result, 'fraction')}"
     match path:
@@ -140,6 +142,28 @@ def _balance(result: Result, leaf: str) -> str:
             return f"every GPU runs the same kernels on {per_group} experts, so it is {value:.4g}"
         case _:
             return f"every GPU holds the same shards, {per_group} experts among them, so it is {value:.4g}"
+
+
+def _modules(result: Result, kind: str, leaf: str) -> str:
+    """How many modules of a kind there are and how many GPUs hold each."""
+    degrees, gpus = result.identity.degrees, result.identity.gpus
+    module = next((module for module in result.modules if module["type"] == kind), None)
+    if module is None:
+        return f"a model without experts has no {kind} modules"
+    dense = result.balance["experts_per_gpu_group"] == 0
+    formulas = {
+        ("expert", "count"): "one module per expert index",
+        ("expert", "gpus_per_module"): f"etp {degrees['etp']} x edp {degrees['edp']}",
+        ("tensor", "count"): f"tp {degrees['tp']}" if dense else f"experts x etp {degrees['etp']}",
+        ("tensor", "gpus_per_module"): f"cp {degrees['cp']} x dp {degrees['dp']}" if dense else f"edp {degrees['edp']}",
+        ("layer", "count"): "one module per layer",
+        ("layer", "gpus_per_module"): f"{gpus} GPUs / pp {degrees['pp']}",
+    }
+    formula = formulas.get((kind, leaf), f"distinct GPUs that hold any {kind} module")
+    every = (
+        f": with pp {degrees['pp']} every GPU of a stage holds a part of every layer of it" if kind == "layer" else ""
+    )
+    return f"{formula} = {module[leaf]}{every if leaf == 'gpus_per_module' else ''}"
 
 
 def _mfu(result: Result) -> str:

@@ -119,10 +119,8 @@ class Rows:
         hardware = self.case.hardware
         sent = payload * (size - 1) / size * (2 if kind == "all_reduce" else 1)
         steps = {"all_reduce": 2 * (size - 1), "all_to_all": 1}.get(kind, size - 1)
-        if kind == "all_to_all":
-            off_node = payload * (size - per_node) / size
-        else:
-            off_node = sent / per_node if nodes > 1 else 0.0
+        ring_share = 1 / per_node if nodes > 1 else 0.0
+        off_node = payload * (size - per_node) / size if kind == "all_to_all" else sent * ring_share
         seconds = max((sent - off_node) / hardware.nvlink, off_node * hardware.gpus_per_nic / hardware.infiniband)
         inside = hardware.nvlink_latency_s if per_node > 1 else 0.0
         outside = hardware.infiniband_latency_s if nodes > 1 else 0.0

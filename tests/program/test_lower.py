@@ -1,4 +1,4 @@
-"""Lowering and replay of random models and plans, against the plain arithmetic of `reference`."""
+"""Lowering: random models and plans against the plain arithmetic of `reference`, and what single keys change."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcluster.pipeline import simulate
+from simcluster.plan.layout import Layout
+from simcluster.plan.share import Share
+from simcluster.program.lower import lower
+from simcluster.program.program import Collective, Program
 from simcluster.scenario.compile import compile_text
-from tests.physics_helpers import answer, as_text
+from tests.physics_helpers import EXAMPLE, answer, as_text, row, run_text
 from tests.program import reference
 from tests.program.reference import Case, Hardware
 
@@ -149,24 +153,141 @@ def test_every_figure_of_a_random_plan_is_the_reference_s(case: Case) -> None:
     result = simulate(compile_text(scenario_text(case), "x.yaml"))
     expected = reference.rows(case)
 
-    found = {row.name: row.as_dict() for row in result.by_operation}
+    found = {total.name: total.as_dict() for total in result.by_operation}
     assert found.keys() == expected.keys()
-    for name, row in expected.items():
+    for name, total in expected.items():
         wanted = {
-            "count": row.count,
-            "seconds": row.seconds,
-            "flops": row.flops,
-            "bytes": row.bytes,
-            "bytes_nvlink": row.nvlink,
-            "bytes_infiniband": row.infiniband,
+            "count": total.count,
+            "seconds": total.seconds,
+            "flops": total.flops,
+            "bytes": total.bytes,
+            "bytes_nvlink": total.nvlink,
+            "bytes_infiniband": total.infiniband,
         }
         assert {key: found[name][key] for key in wanted} == pytest.approx(wanted, rel=1e-9, abs=0), name
 
     assert {part: result.memory[part].bytes for part in reference.memory(case)} == pytest.approx(
         reference.memory(case), rel=1e-9, abs=0
     )
-    wanted_traffic = {tier: case.gpus * sum(getattr(row, tier) for row in expected.values()) for tier in TIERS}
+    wanted_traffic = {tier: case.gpus * sum(getattr(total, tier) for total in expected.values()) for tier in TIERS}
     assert answer(result, "flops_per_gpu") == pytest.approx(reference.flops_per_gpu(expected), rel=1e-9, abs=0)
     assert answer(result, "traffic") == pytest.approx(wanted_traffic, rel=1e-9, abs=0)
-    assert answer(result, "latency_s") == pytest.approx(sum(row.seconds for row in expected.values()), rel=1e-9)
+    assert answer(result, "latency_s") == pytest.approx(sum(total.seconds for total in expected.values()), rel=1e-9)
     assert answer(result, "tokens") == case.batch * (case.length if case.prefill else 1)
+
+
+def example_program(*overrides: str) -> Program:
+    """The example's program under overrides."""
+    scenario = compile_text(EXAMPLE, "x.yaml", overrides)
+    degrees = scenario.plan.degrees
+    share = Share(model=scenario.model, degrees=degrees, workload=scenario.workload)
+    return lower(share, Layout(degrees=degrees, gpus_per_node=scenario.cluster.gpus_per_node))
+
+
+def names(program: Program, layer: int | None = 0) -> list[str]:
+    return [operation.name for operation in program.operations if operation.layer == layer]
+
+
+GENERAL_LAYER = [
+    "norm",
+    "attention.qkv",
+    "attention.rotary",
+    "attention.core",
+    "attention.output",
+    "attention.all_reduce",
+    "residual",
+    "norm",
+    "moe.router",
+    "moe.permute",
+    "moe.dispatch",
+    "moe.lane_all_gather",
+    "moe.experts",
+    "moe.activation",
+    "moe.experts",
+    "moe.lane_reduce_scatter",
+    "moe.combine",
+    "moe.permute",
+    "moe.all_gather",
+    "residual",
+]
+
+
+def test_every_layer_of_the_example_runs_the_general_path_in_order() -> None:
+    program = example_program()
+    for layer in range(16):
+        assert names(program, layer) == GENERAL_LAYER
+    assert names(program, None) == []
+
+
+def test_a_collective_over_a_group_of_one_does_not_exist() -> None:
+    over_tp = ("attention.all_reduce", "moe.lane_all_gather", "moe.lane_reduce_scatter", "moe.all_gather")
+    found = names(example_program("plan=EP64_TP1_PP1"))
+    assert found == [name for name in GENERAL_LAYER if name not in over_tp]
+
+
+def test_with_experts_cut_like_a_dense_mlp_one_all_reduce_replaces_the_exchange() -> None:
+    exchanged = {"moe.dispatch", "moe.combine", "moe.lane_all_gather", "moe.lane_reduce_scatter", "moe.all_gather"}
+    found = names(example_program("plan=TP8_DP16"))
+    assert exchanged.isdisjoint(found)
+    assert found[-3:] == ["moe.permute", "moe.all_reduce", "residual"]
+
+
+def test_ep_of_one_with_another_etp_takes_the_general_path() -> None:
+    found = names(example_program("plan={tp: 4, ep: 1, etp: 2}"))
+    assert {"moe.dispatch", "moe.combine", "moe.all_reduce"}.isdisjoint(found)
+    assert {"moe.lane_all_gather", "moe.lane_reduce_scatter", "moe.all_gather"} <= set(found)
+
+
+def test_groups_of_a_program_partition_its_ranks() -> None:
+    program = example_program()
+    used = {operation.axis for operation in program.operations if isinstance(operation, Collective)}
+    assert program.groups.keys() == used == {"tp", "etp", "ep"}
+    for groups in program.groups.values():
+        assert sorted(rank for group in groups for rank in group) == list(range(128))
+
+
+def test_operations_need_only_earlier_ones() -> None:
+    for index, operation in enumerate(example_program().operations):
+        assert all(0 <= need < index for need in operation.after)
+
+
+def test_a_vocabulary_adds_the_embedding_and_logits_of_each_last_token() -> None:
+    plain, result = run_text(EXAMPLE), run_text(EXAMPLE, "model.vocab=32000")
+    assert {"embedding", "lm_head"}.isdisjoint(total.name for total in plain.by_operation)
+    assert row(result, "lm_head").flops == pytest.approx(2 * (128 / 64) * 1024 * (32000 / 2), rel=1e-9)
+    assert row(result, "lm_head").count == row(result, "embedding").count == 1
+    added = {part: result.memory[part].bytes - plain.memory[part].bytes for part in ("other_weights", "kv_cache")}
+    assert added == {"other_weights": 2 * 1024 * 32000 / 2 + 1024, "kv_cache": 0}
+
+
+def test_tied_embeddings_are_stored_once() -> None:
+    plain = run_text(EXAMPLE)
+    tied = run_text(EXAMPLE, "model.vocab=32000", "model.tied_embeddings=true")
+    assert tied.memory["other_weights"].bytes - plain.memory["other_weights"].bytes == 1024 * 32000 / 2 + 1024
+
+
+TYPES = "{weights: fp8, compute: fp8, attention: fp8, kv_cache: fp8, dispatch: %s, communication: %s}"
+COPIES = 1024 * 4
+"""Token copies a rank of the example sends to experts in one layer."""
+
+
+@pytest.mark.parametrize(("precision", "size"), [("fp8", 1), ("bf16", 2), ("fp32", 4)])
+def test_dispatch_and_lane_gather_travel_in_the_dispatch_type(precision: str, size: int) -> None:
+    result = run_text(EXAMPLE, f"model.precision={TYPES % (precision, 'bf16')}")
+    assert row(result, "moe.dispatch").bytes == pytest.approx(16 * COPIES * 1024 * size * 63 / 64, rel=1e-9)
+    assert row(result, "moe.lane_all_gather").bytes == pytest.approx(16 * COPIES * 1024 * size, rel=1e-9)
+    assert row(result, "moe.combine").bytes == row(run_text(EXAMPLE), "moe.combine").bytes
+
+
+@pytest.mark.parametrize(("precision", "size"), [("fp8", 1), ("fp32", 4)])
+def test_reductions_combine_and_token_gathers_travel_in_the_communication_type(precision: str, size: int) -> None:
+    result = run_text(EXAMPLE, f"model.precision={TYPES % ('fp8', precision)}")
+    for name in ("attention.all_reduce", "moe.lane_reduce_scatter", "moe.combine", "moe.all_gather"):
+        assert row(result, name).bytes == pytest.approx(row(run_text(EXAMPLE), name).bytes * size / 2, rel=1e-9)
+    assert row(result, "moe.dispatch").bytes == row(run_text(EXAMPLE), "moe.dispatch").bytes
+
+
+def test_the_activations_of_the_example_peak_at_the_experts_second_product() -> None:
+    """The residual stream in bf16, each lane's gathered copies at half the inner width in fp8, and their outputs."""
+    residual, activated, outputs = 2048 * 1024 * 2, 2 * COPIES * 1024 * 1, 2 * COPIES * 1024 * 2
+    assert run_text(EXAMPLE).memory["activations"].bytes == residual + activated + outputs

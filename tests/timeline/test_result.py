@@ -206,4 +206,5 @@ def test_a_decode_step_is_bound_by_memory_and_keeps_its_cache() -> None:
     result = run_text(DECODE)
     assert result.memory["kv_cache"].bytes == 4 * 16 * 3000 * 2 * 512 * 2
     assert result.memory["expert_weights"].bytes == 4 * (4 + 1) * 3 * 2048 * 768 * 2
-    assert {operation.bound for operation in result.timeline_operations() if operation.kind == "compute"} == {"memory"}
+    assert result.timeline is not None
+    assert {operation.bound for operation in result.timeline.operations if operation.kind == "compute"} == {"memory"}

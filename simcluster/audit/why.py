@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simcluster.timeline import metric
-from simcluster.timeline.result import OperationTotal, Result
+from simcluster.timeline.result import Result
+from simcluster.timeline.totals import OperationTotal
 from simcluster.units import (
     show_bytes,
     show_bytes_per_s,
@@ -42,6 +43,8 @@ def sentence(result: Result, path: str) -> str:
             return _throughput(result, per_gpu=path.endswith("per_gpu"))
         case "flops_per_gpu.attention" | "flops_per_gpu.experts" | "flops_per_gpu.other" | "flops_per_gpu.total":
             return _flops(result)
+        case "synchronisation_points_per_layer":
+            return _synchronisation(result)
         case "traffic.nvlink" | "traffic.infiniband":
             return _traffic(result, leaf)
         case _:
@@ -95,28 +98,23 @@ def costliest(result: Result) -> str:
     if not rows:
         return "No collective is exposed"
     rows = sorted(rows, key=lambda row: row.exposed_seconds, reverse=True)[:2]
-    return "; ".join(collective(row, _bound(result, row.name)) for row in rows)
+    return "; ".join(collective(row) for row in rows)
 
 
-def collective(row: OperationTotal, bound: str) -> str:
+def collective(row: OperationTotal) -> str:
     """`moe.combine 2.81 ms: 16 x 8.26 MB sent by a GPU, 7.86 MB of it between nodes at 44 GB/s, limited by …`."""
-    count = max(1, round(row.count))
+    count = max(1, row.count)
     inside, outside = row.bytes_nvlink / count, row.bytes_infiniband / count
     each = row.seconds / count
     crossing, tier = (outside, "between nodes") if outside else (inside, "inside the node")
     rate = show_bytes_per_s(crossing / each) if each else "any rate"
     return (
         f"{row.name} takes {show_seconds(row.seconds)}: {count} x {show_bytes(row.bytes / count)} sent by a GPU, "
-        f"{show_bytes(crossing)} of it {tier} at {rate}, limited by {_WIRES[bound]}"
+        f"{show_bytes(crossing)} of it {tier} at {rate}, limited by {_WIRES[row.limited_by]}"
     )
 
 
 _WIRES = {"nvlink": "NVLink", "nic": "the NICs", "leaf": "the leaf-to-spine trunks"}
-
-
-def _bound(result: Result, name: str) -> str:
-    assert result.timeline is not None
-    return next(operation.bound for operation in result.timeline.operations if operation.name == name)
 
 
 def _memory(result: Result, leaf: str) -> str:
@@ -211,6 +209,12 @@ def _flops(result: Result) -> str:
     parts = {name: value or 0.0 for name, value in result.flops_per_gpu().items()}
     total = parts.pop("total")
     return f"{' + '.join(f'{name} {show_flop(value)}' for name, value in parts.items())} = {show_flop(total)} per GPU"
+
+
+def _synchronisation(result: Result) -> str:
+    names = [row.name for row in result.by_operation if row.kind != "compute"]
+    points = result.metrics["synchronisation_points_per_layer"] or 0.0
+    return f"each layer waits {points:g} times for other GPUs: {', '.join(names) or 'never'}"
 
 
 def _traffic(result: Result, tier: str) -> str:

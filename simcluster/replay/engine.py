@@ -132,7 +132,13 @@ class _Run:
         if len(self.recording) != program.ranks * program.steps * len(program.operations):
             raise BrokenLawError(f"the replay stopped before the program's end; waiting: {self._waiting()}")
         links = self.network.loads()
-        timeline = self.recording.timeline(self.schedule.operations(), program.ranks, program.steps, links)
+        timeline = self.recording.timeline(
+            operations=self.schedule.operations(),
+            ranks=program.ranks,
+            steps=program.steps,
+            links=links,
+            node_bytes=self.schedule.node_bytes() * program.steps,
+        )
         self.network.check_conservation(links.bytes_on_wires(timeline.end_s))
         return timeline
 

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from simcluster.timeline.timeline import LinkLoads, Operation, Timeline
+from simcluster.timeline.timeline import Floats, LinkLoads, Operation, Timeline
 
 
 class Recording:
@@ -27,7 +27,9 @@ class Recording:
         self._start_s.append(start_s)
         self._finish_s.append(finish_s)
 
-    def timeline(self, operations: tuple[Operation, ...], ranks: int, steps: int, links: LinkLoads) -> Timeline:
+    def timeline(
+        self, operations: tuple[Operation, ...], ranks: int, steps: int, links: LinkLoads, node_bytes: Floats
+    ) -> Timeline:
         return Timeline(
             operations=operations,
             ranks=ranks,
@@ -39,4 +41,5 @@ class Recording:
             start_s=np.array(self._start_s, dtype=np.float64),
             finish_s=np.array(self._finish_s, dtype=np.float64),
             links=links,
+            node_bytes=node_bytes,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simcluster.cluster.gpu import KernelTime
 from simcluster.cluster.routes import Routes
 from simcluster.program.program import Collective, Compute, Program, live_bytes
 from simcluster.replay.traffic import Traffic, traffic
-from simcluster.timeline.timeline import Operation
+from simcluster.timeline.timeline import Floats, Operation
 
 Need = tuple[int, int]
 """An operation of the other stream that must be done first, as (steps back, index)."""
@@ -44,6 +46,15 @@ class Schedule:
     def collective(self, index: int) -> Collective:
         return self._communications[index]
 
+    def node_bytes(self) -> Floats:
+        """Bytes that the GPUs of each node send to those of each node in one step, shape (nodes, nodes)."""
+        nodes = self.routes.cluster.nodes
+        total = np.zeros(nodes * nodes)
+        for index, collective in self._communications.items():
+            for group in self.traffics[index]:
+                total[group.node_pair] += group.node_share * collective.payload_bytes
+        return total.reshape(nodes, nodes)
+
     def _cross_stream_needs(self) -> list[list[Need]]:
         """Order on the same stream needs no edge.
 
@@ -69,6 +80,7 @@ class Schedule:
         return Operation(
             name=compute.name,
             kind="compute",
+            algorithm=None,
             layer=compute.layer,
             flops=compute.kernel.flops,
             bytes=compute.kernel.bytes,
@@ -87,6 +99,7 @@ class Schedule:
         return Operation(
             name=collective.name,
             kind=collective.kind,
+            algorithm=slowest.algorithm,
             layer=collective.layer,
             flops=0.0,
             bytes=mean * sum(traffic.sent_share for traffic in traffics),

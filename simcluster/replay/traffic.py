@@ -19,8 +19,9 @@ class Traffic:
     Its progress is counted in bytes through its busiest port (a GPU's NVLink or a NIC, one direction): `port_share`
     such bytes per byte of payload; `use[j]` is bytes on wire `wire[j]` per byte of progress.  So two collectives that
     meet on a port they both load most get equal shares of it, whatever their sizes.  `sent_share`, `nvlink_share` and
-    `infiniband_share` are bytes that one member sends, mean over the group, per byte of payload.  `alone_rate` is its
-    progress in bytes/s with the wires to itself, `full_wire` the wire that limits it then.
+    `infiniband_share` are bytes that one member sends, mean over the group, per byte of payload.  `node_share[i]`
+    bytes go from node `node_pair[i] // nodes` to node `node_pair[i] % nodes`, again per byte of payload.  `alone_rate`
+    is its progress in bytes/s with the wires to itself, `full_wire` the wire that limits it then.
     """
 
     algorithm: str
@@ -31,6 +32,8 @@ class Traffic:
     sent_share: float
     nvlink_share: float
     infiniband_share: float
+    node_pair: Ints
+    node_share: Floats
     alone_rate: float
     full_wire: int
 
@@ -50,6 +53,9 @@ def traffic(kind: CollectiveKind, group: Group, routes: Routes) -> Traffic:
     on_ports = load.bytes[routes.is_port[load.wire]]
     port_share = float(on_ports.max())
     use = load.bytes / port_share
+    nodes, per_node = routes.cluster.nodes, routes.cluster.gpus_per_node
+    sent = shape.messages
+    pair, where = np.unique(sent.sender // per_node * nodes + sent.receiver // per_node, return_inverse=True)
     drain = routes.capacity[load.wire] / use
     full = int(np.argmin(drain))
     return Traffic(
@@ -61,6 +67,8 @@ def traffic(kind: CollectiveKind, group: Group, routes: Routes) -> Traffic:
         sent_share=float(shape.messages.bytes.sum()) / len(group),
         nvlink_share=load.nvlink_bytes / len(group),
         infiniband_share=load.infiniband_bytes / len(group),
+        node_pair=pair,
+        node_share=np.bincount(where, weights=sent.bytes).astype(np.float64),
         alone_rate=float(drain[full]),
         full_wire=int(load.wire[full]),
     )

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from simcluster.timeline import metric
 from simcluster.timeline.check import Check
-from simcluster.timeline.result import OperationTotal, Result
+from simcluster.timeline.links import link_rows
+from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
+from simcluster.timeline.totals import OperationTotal
 from simcluster.units import show_bytes, show_flop, show_percent, show_seconds
 
 _BAR = 30
@@ -70,15 +72,8 @@ def _costliest(result: Result, *, compute: bool) -> str:
     rows = [row for row in result.by_operation if (row.kind == "compute") == compute]
     rows = sorted(rows, key=lambda row: row.seconds, reverse=True)[:2]
     return " and ".join(
-        f"{row.name} ({show_seconds(row.seconds)}, limited by {_LIMITS[_bound(result, row.name)]})" for row in rows
+        f"{row.name} ({show_seconds(row.seconds)}, limited by {_LIMITS[row.limited_by]})" for row in rows
     )
-
-
-def _bound(result: Result, name: str) -> str:
-    """What limits the longest of the operations of that name."""
-    assert result.timeline is not None
-    same = [operation for operation in result.timeline.operations if operation.name == name]
-    return max(same, key=lambda operation: operation.alone_s).bound
 
 
 def _headline(result: Result) -> str:
@@ -134,21 +129,21 @@ def _operations(result: Result) -> str:
     )
     rows: list[tuple[str, ...]] = [header]
     for row in sorted(result.by_operation, key=lambda row: row.seconds, reverse=True):
-        rows.append(_operation(result, row, latency_s))
+        rows.append(_operation(row, latency_s))
     return _section("Operations (per GPU and step, costliest first)", _grid(rows, right=tuple(range(1, 8))))
 
 
-def _operation(result: Result, row: OperationTotal, latency_s: float) -> tuple[str, ...]:
+def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
     return (
         row.name,
-        f"{row.count:.0f}",
+        str(row.count),
         show_seconds(row.seconds),
         show_percent(row.seconds / latency_s),
         show_flop(row.flops) if row.flops else "",
         show_bytes(row.bytes),
         show_bytes(row.bytes_nvlink) if row.bytes_nvlink else "",
         show_bytes(row.bytes_infiniband) if row.bytes_infiniband else "",
-        _LIMITS[_bound(result, row.name)],
+        _LIMITS[row.limited_by],
     )
 
 
@@ -160,15 +155,16 @@ def _memory(result: Result) -> str:
 
 
 def _links(result: Result) -> str:
+    assert result.timeline is not None
     rows = [("wires", "count", "carried", "mean use", "peak use")]
-    for link in result.links():
+    for link in link_rows(result.timeline):
         rows.append(
             (
                 f"{link['kind']} {link['direction']}",
                 str(link["count"]),
-                show_bytes(float(str(link["bytes"]))),
-                show_percent(float(str(link["utilization_mean"]))),
-                show_percent(float(str(link["utilization_peak"]))),
+                show_bytes(float(link["bytes"])),
+                show_percent(float(link["utilization_mean"])),
+                show_percent(float(link["utilization_peak"])),
             )
         )
     if len(rows) == 1:

@@ -25,6 +25,7 @@ METRICS: dict[str, Measure] = {
     "waiting": "fraction",
     "idle": "fraction",
     "communication_busy": "fraction",
+    "synchronisation_points_per_layer": "number",
     "memory.attention_weights": "bytes",
     "memory.expert_weights": "bytes",
     "memory.other_weights": "bytes",

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from simcluster.timeline.check import Check
+from simcluster.timeline.links import link_rows
 from simcluster.timeline.metric import METRICS
+from simcluster.timeline.series import Series, series
 from simcluster.timeline.states import States
 from simcluster.timeline.timeline import Timeline
+from simcluster.timeline.totals import OperationTotal, operation_totals
 
 SCHEMA_VERSION = 1
 
@@ -83,9 +84,44 @@ class Result:
     def memory_fraction(self) -> float:
         return self.memory_total_bytes / self.memory_capacity_bytes
 
+    @cached_property
+    def by_operation(self) -> tuple[OperationTotal, ...]:
+        """Totals by operation name, mean per GPU and step; empty where nothing was replayed."""
+        if self.timeline is None or self.states is None:
+            return ()
+        return operation_totals(self.timeline, self.states.exposed)
+
+    @cached_property
+    def series(self) -> Series | None:
+        """The run over time."""
+        if self.timeline is None:
+            return None
+        resident = self.memory_total_bytes - self.memory["activations"].bytes
+        load = self.balance["expert_load_max_over_mean"]
+        return series(self.timeline, tokens=self.tokens, resident_bytes=resident, expert_load=load)
+
+    @cached_property
+    def metrics(self) -> Mapping[str, float | None]:
+        """Every scalar by its dotted path; None where a plan that does not fit has no such number."""
+        identity = self.identity
+        groups = {
+            "degrees": identity.degrees,
+            "counts": identity.counts,
+            "memory": self._memory(),
+            "flops_per_gpu": self.flops_per_gpu(),
+            "traffic": self._traffic(),
+            "balance": self.balance,
+            **{f"modules.{module['type']}": module for module in self.modules},
+        }
+        values: dict[str, float | None] = {"gpus": identity.gpus, **self._time()}
+        for head, group in groups.items():
+            for leaf, value in group.items():
+                values[f"{head}.{leaf}"] = value if isinstance(value, int | float) else None
+        return {path: values.get(path) for path in METRICS}
+
     def as_dict(self) -> dict[str, object]:
         """The object of `run --json`, in the contract's order."""
-        identity = self.identity
+        identity, timeline = self.identity, self.timeline
         return {
             "schema_version": SCHEMA_VERSION,
             "scenario": identity.scenario,
@@ -96,41 +132,27 @@ class Result:
             "counts": dict(identity.counts),
             **self._time(),
             "by_operation": [row.as_dict() for row in self.by_operation],
-            "memory": {
-                **{name: part.bytes for name, part in self.memory.items()},
-                "total": self.memory_total_bytes,
-                "capacity": self.memory_capacity_bytes,
-                "fraction": self.memory_fraction,
-            },
+            "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),
             "traffic": self._traffic(),
-            "links": self.links(),
+            "traffic_between_nodes": None if timeline is None else (timeline.node_bytes / timeline.steps).tolist(),
+            "links": [] if timeline is None else link_rows(timeline),
             "balance": dict(self.balance),
             "modules": [dict(module) for module in self.modules],
+            "timeseries": None if self.series is None else self.series.as_dict(),
             "checks": [check.as_dict() for check in self.checks],
             "provenance": {name: {"kind": item.kind, "source": item.source} for name, item in self.provenance.items()},
         }
 
-    @cached_property
-    def metrics(self) -> Mapping[str, float | None]:
-        """Every scalar by its dotted path; None where a plan that does not fit has no such number."""
-        tree, values = self.as_dict(), {}
-        tree["modules"] = {str(module["type"]): dict(module) for module in self.modules}
-        for path in METRICS:
-            node: object = tree
-            for key in path.split("."):
-                node = node.get(key) if isinstance(node, dict) else None
-            values[path] = node if isinstance(node, int | float) else None
-        return values
-
     def _time(self) -> dict[str, float | int | None]:
+        names = [name for name in METRICS if "." not in name and name not in ("gpus", "tokens")]
         if self.timeline is None or self.states is None:
-            names = ("throughput_tokens_per_s", "throughput_tokens_per_s_per_gpu", "mfu", "compute_busy",
-                     "exposed_communication", "waiting", "idle", "communication_busy")  # fmt: skip
             return {"latency_s": None, "tokens": self.tokens, **dict.fromkeys(names)}
         end_s, seen = self.timeline.end_s, self.states
         latency_s = end_s / self.timeline.steps
         throughput = self.tokens / latency_s
+        layers = {operation.layer for operation in self.timeline.operations if operation.layer is not None}
+        in_layers = sum(op.layer is not None and op.stream == "communication" for op in self.timeline.operations)
         return {
             "latency_s": latency_s,
             "tokens": self.tokens,
@@ -142,34 +164,16 @@ class Result:
             "waiting": float(seen.waiting.mean()) / end_s,
             "idle": float(seen.idle.mean()) / end_s,
             "communication_busy": float(seen.transferring.mean()) / end_s,
+            "synchronisation_points_per_layer": in_layers / len(layers),
         }
 
-    @cached_property
-    def by_operation(self) -> tuple[OperationTotal, ...]:
-        """Totals by operation name in order of first appearance, mean per GPU and step, summed over layers."""
-        if self.timeline is None or self.states is None:
-            return ()
-        timeline, share = self.timeline, 1 / (self.timeline.ranks * self.timeline.steps)
-        size = len(timeline.operations)
-        runs = np.bincount(timeline.operation, minlength=size) * share
-        seconds = np.bincount(timeline.operation, timeline.finish_s - timeline.start_s, minlength=size) * share
-        exposed = np.bincount(timeline.operation, self.states.exposed, minlength=size) * share
-        totals: dict[str, OperationTotal] = {}
-        for index, operation in enumerate(timeline.operations):
-            before = totals.get(operation.name, OperationTotal(name=operation.name, kind=operation.kind))
-            count = float(runs[index])
-            totals[operation.name] = OperationTotal(
-                name=operation.name,
-                kind=operation.kind,
-                count=before.count + count,
-                seconds=before.seconds + float(seconds[index]),
-                exposed_seconds=before.exposed_seconds + float(exposed[index]),
-                flops=before.flops + count * operation.flops,
-                bytes=before.bytes + count * operation.bytes,
-                bytes_nvlink=before.bytes_nvlink + count * operation.bytes_nvlink,
-                bytes_infiniband=before.bytes_infiniband + count * operation.bytes_infiniband,
-            )
-        return tuple(totals.values())
+    def _memory(self) -> dict[str, float]:
+        return {
+            **{name: part.bytes for name, part in self.memory.items()},
+            "total": self.memory_total_bytes,
+            "capacity": self.memory_capacity_bytes,
+            "fraction": self.memory_fraction,
+        }
 
     def flops_per_gpu(self) -> dict[str, float | None]:
         """Counted FLOPs of one step, mean over GPUs: attention, experts (shared included), other, total."""
@@ -189,51 +193,3 @@ class Result:
             "nvlink": gpus * sum(row.bytes_nvlink for row in self.by_operation),
             "infiniband": gpus * sum(row.bytes_infiniband for row in self.by_operation),
         }
-
-    def links(self) -> list[dict[str, object]]:
-        """Per class of wires: how many, bytes a step, and utilization as a share of usable bandwidth.
-
-        The mean is over wires and time, the peak the fullest wire's at its fullest instant.
-        """
-        if self.timeline is None:
-            return []
-        loads, end_s = self.timeline.links, self.timeline.end_s
-        carried = loads.bytes_on_wires(end_s)
-        used, fullest = (
-            carried / (loads.capacity * end_s),
-            (loads.rates / loads.capacity).max(axis=0, initial=0.0),
-        )
-        classes = list(zip(loads.kind, loads.direction, strict=True))
-        rows = []
-        for kind, direction in dict.fromkeys(classes):
-            chosen = np.array([wire_class == (kind, direction) for wire_class in classes])
-            rows.append(
-                {
-                    "kind": kind,
-                    "direction": direction,
-                    "count": int(chosen.sum()),
-                    "utilization_mean": float(used[chosen].mean()),
-                    "utilization_peak": float(fullest[chosen].max()),
-                    "bytes": float(carried[chosen].sum()) / self.timeline.steps,
-                }
-            )
-        return rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationTotal:
-    """One row of `by_operation`."""
-
-    name: str
-    kind: str
-    count: float = 0.0
-    seconds: float = 0.0
-    exposed_seconds: float = 0.0
-    flops: float = 0.0
-    bytes: float = 0.0
-    bytes_nvlink: float = 0.0
-    bytes_infiniband: float = 0.0
-
-    def as_dict(self) -> dict[str, str | int | float]:
-        row = {name: getattr(self, name) for name in self.__slots__}
-        return {**row, "count": round(self.count)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simcluster.errors import BrokenLawError
+from simcluster.timeline.coverage import covered_s, rows_by_rank
 from simcluster.timeline.timeline import Floats, Timeline
 
 
@@ -26,47 +27,59 @@ class States:
     exposed: Floats
 
 
-def states(timeline: Timeline) -> States:
-    """Seconds per rank and state from zero to the timeline's end.
+def state_seconds(timeline: Timeline, at: Floats) -> Floats:
+    """Seconds each rank has spent in each state before each instant of `at`: shape (ranks, 4, len(at)).
 
-    A stream runs one operation at a time, so spans of one stream never overlap; overlap between the two streams is
-    measured against the running total of computing time.  The four add up to the end for every rank, or it is a bug.
+    The states in order: computing, communicating, waiting, idle.  Each counts the time its intervals cover that no
+    state before it covers; idle is the rest.
     """
-    ranks, end_s = timeline.ranks, timeline.end_s
-    per_rank = {name: np.zeros(ranks) for name in ("computing", "communicating", "waiting", "idle", "transferring")}
-    exposed = np.zeros(len(timeline.rank))
     compute = timeline.on_compute
-    order = np.argsort(timeline.rank, kind="stable")
-    for rank, rows in enumerate(np.split(order, np.searchsorted(timeline.rank[order], np.arange(1, ranks)))):
+    seconds = np.empty((timeline.ranks, 4, len(at)))
+    for rank, rows in enumerate(rows_by_rank(timeline)):
         kernels, transfers = rows[compute[rows]], rows[~compute[rows]]
-        begin, finish = timeline.start_s[kernels], timeline.finish_s[kernels]
-        knots = np.stack([begin, finish], axis=1).ravel()
-        running = np.stack([np.zeros(len(begin)), finish - begin], axis=1).ravel().cumsum()
-
-        def uncovered(since: Floats, until: Floats, knots: Floats = knots, running: Floats = running) -> Floats:
-            covered = np.interp(until, knots, running) - np.interp(since, knots, running) if len(knots) else 0.0
-            return np.asarray(until - since - covered)
-
-        arrive, start, end = (
-            timeline.arrive_s[transfers],
-            timeline.start_s[transfers],
-            timeline.finish_s[transfers],
-        )
-        exposed[transfers] = uncovered(start, end)
-        per_rank["computing"][rank] = (finish - begin).sum()
-        per_rank["communicating"][rank] = exposed[transfers].sum()
-        per_rank["transferring"][rank] = (end - start).sum()
-        per_rank["waiting"][rank] = uncovered(arrive, start).sum()
-        per_rank["idle"][rank] = end_s - _union_s(np.append(begin, arrive), np.append(finish, end))
-    total = sum(per_rank[name] for name in ("computing", "communicating", "waiting", "idle"))
-    if not np.allclose(total, end_s, rtol=1e-9, atol=0):
-        raise BrokenLawError(f"busy + exposed + waiting + idle = {total} s, but the timeline lasts {end_s} s")
-    return States(**per_rank, exposed=exposed)
+        since, until = timeline.start_s[kernels], timeline.finish_s[kernels]
+        computing = covered_s(since, until, at)
+        end = timeline.finish_s[transfers]
+        until = np.append(until, end)
+        active = covered_s(np.append(since, timeline.start_s[transfers]), until, at)
+        present = covered_s(np.append(since, timeline.arrive_s[transfers]), until, at)
+        seconds[rank] = computing, active - computing, present - active, at - present
+    return seconds
 
 
-def _union_s(since: Floats, until: Floats) -> float:
-    """Length of the union of intervals."""
-    order = np.argsort(since, kind="stable")
-    since, until = since[order], until[order]
-    reached = np.maximum.accumulate(np.append(0.0, until[:-1]))
-    return float(np.maximum(0.0, until - np.maximum(since, reached)).sum())
+def states(timeline: Timeline) -> States:
+    """Seconds per rank and state over the whole run.
+
+    Kernels of a stream that overlapped, or a rank busy past the end, would be a bug: then the spans add up to more than
+    the time they cover.
+    """
+    end_s = timeline.end_s
+    seconds = state_seconds(timeline, np.array([end_s]))[:, :, 0]
+    compute, lasting = timeline.on_compute, timeline.finish_s - timeline.start_s
+    kernels, transfers = (
+        np.bincount(timeline.rank[chosen], lasting[chosen], minlength=timeline.ranks).astype(np.float64)
+        for chosen in (compute, ~compute)
+    )
+    if not np.allclose(kernels, seconds[:, 0], rtol=1e-9, atol=0) or (seconds < -1e-9 * end_s).any():
+        raise BrokenLawError("kernels of a rank overlap: busy + exposed + waiting + idle is not the latency")
+    return States(
+        computing=seconds[:, 0],
+        communicating=seconds[:, 1],
+        waiting=seconds[:, 2],
+        idle=seconds[:, 3],
+        transferring=transfers,
+        exposed=_exposed(timeline),
+    )
+
+
+def _exposed(timeline: Timeline) -> Floats:
+    """Each transfer's time that its rank's kernels do not cover."""
+    compute = timeline.on_compute
+    exposed = np.zeros(len(timeline.rank))
+    for rows in rows_by_rank(timeline):
+        kernels, transfers = rows[compute[rows]], rows[~compute[rows]]
+        since, until = timeline.start_s[kernels], timeline.finish_s[kernels]
+        start, finish = timeline.start_s[transfers], timeline.finish_s[transfers]
+        hidden = covered_s(since, until, finish) - covered_s(since, until, start)
+        exposed[transfers] = finish - start - hidden
+    return exposed

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,7 @@ def pack(result: Result) -> bytes:
         }
         arrays = {name: getattr(timeline, name) for name in _SPANS}
         arrays |= {f"links_{name}": getattr(timeline.links, name) for name in _LOADS}
+        arrays["node_bytes"] = timeline.node_bytes
     buffer = BytesIO()
     np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
     return buffer.getvalue()
@@ -65,8 +67,8 @@ def unpack(path: Path) -> Result:
         raise InputError(Mistake(what=what, origin=str(path))) from None
 
 
-def _result(header: dict[str, object], arrays: dict[str, np.ndarray]) -> Result:
-    kept = json.loads(json.dumps(header))
+def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
+    kept = dict(header)
     timeline = kept.pop("timeline", None)
     spans = None if timeline is None else _timeline(timeline, arrays)
     return Result(
@@ -82,12 +84,17 @@ def _result(header: dict[str, object], arrays: dict[str, np.ndarray]) -> Result:
     )
 
 
-def _timeline(header: dict[str, list[dict[str, object]]], arrays: dict[str, np.ndarray]) -> Timeline:
-    kept = dict(header)
-    operations = tuple(Operation(**operation) for operation in kept.pop("operations"))  # type: ignore[arg-type]
+def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline:
     links = LinkLoads(
-        kind=tuple(str(kind) for kind in kept.pop("kind")),
-        direction=tuple(str(direction) for direction in kept.pop("direction")),
+        kind=tuple(header["kind"]),
+        direction=tuple(header["direction"]),
         **{name: arrays[f"links_{name}"] for name in _LOADS},
     )
-    return Timeline(operations=operations, links=links, **kept, **{name: arrays[name] for name in _SPANS})  # type: ignore[arg-type]
+    columns: dict[str, Any] = {name: arrays[name] for name in (*_SPANS, "node_bytes")}
+    return Timeline(
+        operations=tuple(Operation(**operation) for operation in header["operations"]),
+        ranks=header["ranks"],
+        steps=header["steps"],
+        links=links,
+        **columns,
+    )

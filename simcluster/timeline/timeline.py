@@ -17,13 +17,15 @@ Stream = Literal["compute", "communication"]
 class Operation:
     """What a row ran: the facts that are equal for all ranks, per GPU and run.
 
-    `kind` is compute or the collective's kind.  `bytes` is HBM traffic of a kernel, or the payload one GPU sends in a
-    collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in `run --json`.  `alone_s` is the time
-    it takes with the wires to itself; `bound` what limits it (compute, memory, or the kind of the fullest wire).
+    `kind` is compute or the collective's kind, `algorithm` how that was done.  `bytes` is HBM traffic of a kernel, or
+    the payload one GPU sends in a collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in
+    `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what limits it (compute, memory, or
+    the kind of the fullest wire).
     """
 
     name: str
     kind: str
+    algorithm: str | None
     layer: int | None
     flops: float
     bytes: float
@@ -66,7 +68,8 @@ class Timeline:
     """Spans of all ranks as parallel columns, in the order they ended on each rank.
 
     Row i: rank `rank[i]` ran `operations[operation[i]]` in step `step[i]`; it was ready at `arrive_s[i]`, all members
-    of its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at `end_s[i]`, in seconds.
+    of its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at `finish_s[i]`, in seconds.
+    `node_bytes[a, b]` is what the GPUs of node a sent to GPUs of node b in the whole run, inside the node where a == b.
     """
 
     operations: tuple[Operation, ...]
@@ -79,6 +82,7 @@ class Timeline:
     start_s: Floats
     finish_s: Floats
     links: LinkLoads
+    node_bytes: Floats
 
     @property
     def end_s(self) -> float:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from simcluster.report.figures import style
 from simcluster.timeline import metric
+from simcluster.timeline.coverage import covered_s, rows_by_rank
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Floats, Timeline
 
@@ -24,19 +25,12 @@ def busy_by_rank(timeline: Timeline, bins: int) -> Floats:
     Exact: a kernel that covers part of a bin counts with that part, so a row's mean is the rank's compute busy.
     """
     edges = np.linspace(0.0, timeline.end_s, bins + 1)
-    busy = np.zeros((timeline.ranks, bins))
     kernels = timeline.on_compute
-    rank, begin, finish = timeline.rank[kernels], timeline.start_s[kernels], timeline.finish_s[kernels]
-    order = np.lexsort((begin, rank))
-    cuts = np.searchsorted(rank[order], np.arange(timeline.ranks + 1))
-    for row in range(timeline.ranks):
-        mine = order[cuts[row] : cuts[row + 1]]
-        if len(mine) == 0:
-            continue
-        knots = np.stack([begin[mine], finish[mine]], axis=1).ravel()
-        running = np.stack([np.zeros(len(mine)), finish[mine] - begin[mine]], axis=1).ravel().cumsum()
-        busy[row] = np.diff(np.interp(edges, knots, running)) / (timeline.end_s / bins)
-    return busy
+    busy = np.zeros((timeline.ranks, bins))
+    for rank, rows in enumerate(rows_by_rank(timeline)):
+        mine = rows[kernels[rows]]
+        busy[rank] = np.diff(covered_s(timeline.start_s[mine], timeline.finish_s[mine], edges))
+    return busy / (timeline.end_s / bins)
 
 
 def draw(result: Result) -> Figure:

@@ -1,0 +1,82 @@
+"""A run over time: what a monitoring system would have drawn, in equal bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simcluster.timeline.links import link_utilization, overlap_s
+from simcluster.timeline.states import state_seconds
+from simcluster.timeline.timeline import Floats, Timeline
+
+BINS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """Arrays over bins; `t_s` is each bin's middle.
+
+    Fractions are means over ranks and the bin, so their mean over bins is the run's.  `memory_bytes` is the most any
+    rank holds in the bin.  `tokens_done` counts finished steps at the bin's end.  `step_latency_s` and
+    `throughput_tokens_per_s` are of the steps that run in the bin, weighted by their time in it: throughput x bin width
+    adds up to all tokens.  `link_utilization` is the mean use of each class of wires, by `kind direction`.
+    """
+
+    t_s: Floats
+    compute_busy: Floats
+    exposed_communication: Floats
+    memory_bytes: Floats
+    expert_load_max_over_mean: Floats
+    tokens_done: Floats
+    step_latency_s: Floats
+    throughput_tokens_per_s: Floats
+    link_utilization: dict[str, Floats]
+
+    def as_dict(self) -> dict[str, object]:
+        lists = {name: getattr(self, name).tolist() for name in self.__slots__ if name != "link_utilization"}
+        return {**lists, "link_utilization": {name: used.tolist() for name, used in self.link_utilization.items()}}
+
+
+def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_load: float, bins: int = BINS) -> Series:
+    """The run in `bins` bins.
+
+    `tokens` are those of one step, `resident_bytes` the memory beside activations, `expert_load` fullest over mean.
+    """
+    edges = np.linspace(0.0, timeline.end_s, bins + 1)
+    width = timeline.end_s / bins
+    busy = np.diff(state_seconds(timeline, edges), axis=2).mean(axis=0) / width
+    ends = _step_ends(timeline)
+    latencies = np.diff(np.append(0.0, ends))
+    share = overlap_s(np.append(0.0, ends), edges) / width
+    return Series(
+        t_s=(edges[:-1] + edges[1:]) / 2,
+        compute_busy=busy[0],
+        exposed_communication=busy[1],
+        memory_bytes=resident_bytes + _live_bytes(timeline, edges),
+        expert_load_max_over_mean=np.full(bins, expert_load),
+        tokens_done=tokens * np.searchsorted(ends, edges[1:] * (1 + 1e-12), side="right").astype(np.float64),
+        step_latency_s=share @ latencies,
+        throughput_tokens_per_s=share @ (tokens / latencies),
+        link_utilization=link_utilization(timeline, edges),
+    )
+
+
+def _step_ends(timeline: Timeline) -> Floats:
+    """When the slowest rank ended each step."""
+    ends = np.zeros(timeline.steps)
+    np.maximum.at(ends, timeline.step, timeline.finish_s)
+    return ends
+
+
+def _live_bytes(timeline: Timeline, edges: Floats) -> Floats:
+    """The most activation memory of any rank in each bin: an operation's, from its arrival to its end."""
+    bins = len(edges) - 1
+    live = np.array([operation.live_bytes for operation in timeline.operations])[timeline.operation]
+    first = np.clip(np.searchsorted(edges, timeline.arrive_s, side="right") - 1, 0, bins - 1)
+    last = np.clip(np.searchsorted(edges, timeline.finish_s, side="left") - 1, first, bins - 1)
+    most = np.zeros(bins)
+    for step in range(int((last - first).max()) + 1):
+        reaching = first + step <= last
+        np.maximum.at(most, first[reaching] + step, live[reaching])
+    return most

@@ -1,0 +1,76 @@
+"""Totals by operation name: the rows of `by_operation`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simcluster.timeline.timeline import Floats, Operation, Timeline
+
+Values = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationTotal:
+    """One row: sums over layers, mean per GPU and step.
+
+    `seconds` runs from the transfer's or kernel's start to its end; `alone_seconds` is what it would take with the
+    wires to itself; `exposed_seconds` is the part of a transfer that no kernel of its GPU hides.  `limited_by` is what
+    limits the longest of its operations.
+    """
+
+    name: str
+    kind: str
+    algorithm: str | None
+    limited_by: str
+    count: int
+    seconds: float
+    alone_seconds: float
+    exposed_seconds: float
+    flops: float
+    bytes: float
+    bytes_nvlink: float
+    bytes_infiniband: float
+
+    def as_dict(self) -> dict[str, str | int | float | None]:
+        return asdict(self)
+
+
+def operation_totals(timeline: Timeline, exposed: Floats) -> tuple[OperationTotal, ...]:
+    """A row per name in order of first appearance; `exposed` is each span's exposed time in seconds."""
+    share, size = 1 / (timeline.ranks * timeline.steps), len(timeline.operations)
+    runs = np.bincount(timeline.operation, minlength=size) * share
+    seconds = np.bincount(timeline.operation, timeline.finish_s - timeline.start_s, minlength=size) * share
+    uncovered = np.bincount(timeline.operation, exposed, minlength=size) * share
+    by_name: dict[str, list[int]] = {}
+    for index, operation in enumerate(timeline.operations):
+        by_name.setdefault(operation.name, []).append(index)
+    return tuple(
+        _total([timeline.operations[i] for i in rows], runs[rows], seconds[rows], uncovered[rows])
+        for rows in by_name.values()
+    )
+
+
+def _total(operations: list[Operation], runs: Values, seconds: Values, exposed: Values) -> OperationTotal:
+    """One name's operations added up, each weighted by how often a GPU runs it in a step."""
+    longest = max(operations, key=lambda operation: operation.alone_s)
+
+    def added(column: str) -> float:
+        return float(sum(run * getattr(operation, column) for run, operation in zip(runs, operations, strict=True)))
+
+    return OperationTotal(
+        name=longest.name,
+        kind=longest.kind,
+        algorithm=longest.algorithm,
+        limited_by=longest.bound,
+        count=round(float(runs.sum())),
+        seconds=float(seconds.sum()),
+        alone_seconds=added("alone_s"),
+        exposed_seconds=float(exposed.sum()),
+        flops=added("flops"),
+        bytes=added("bytes"),
+        bytes_nvlink=added("bytes_nvlink"),
+        bytes_infiniband=added("bytes_infiniband"),
+    )

@@ -17,6 +17,9 @@ Dimension = Literal["bytes", "seconds", "bytes/s", "FLOP/s", "FLOP"]
 LARGEST = 1e21
 """Values past this many SI units are refused: no machine has them, and squares of them overflow."""
 
+LONGEST = 60
+"""Characters of the longest quantity that is looked at."""
+
 _DECIMAL = {"": Decimal(1), "k": Decimal(10) ** 3, "K": Decimal(10) ** 3, "M": Decimal(10) ** 6,
             "G": Decimal(10) ** 9, "T": Decimal(10) ** 12, "P": Decimal(10) ** 15, "E": Decimal(10) ** 18}  # fmt: skip
 _BINARY = {f"{prefix}i": Decimal(1024) ** power for power, prefix in enumerate("KMGTPE", start=1)}
@@ -56,6 +59,8 @@ def parse(text: object, dimension: Dimension) -> float:
     example = _EXAMPLE[dimension]
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError(f"expected a quantity such as {example}, got {_shown(text)}")
+    if len(str(text)) > LONGEST:
+        raise ValueError(f"{_shown(text)} is too long for a quantity; write it as {example}")
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
         raise ValueError(f"{_shown(text)} is not a quantity; write it as {example}")
@@ -81,9 +86,11 @@ def _unknown_unit(unit: str, dimension: Dimension) -> str:
     for other, units in _UNITS.items():
         if unit in units:
             return f"the unit {unit} measures {other}, but {dimension} are needed here; write it as {example}"
-    folded = {name.lower(): name for name in _UNITS[dimension]}
-    if unit.lower() in folded and "bit" not in unit.lower():
-        return f"unknown unit {unit}; did you mean {folded[unit.lower()]}?"
+    close = [name for name in _UNITS[dimension] if name.lower() in (unit.lower(), unit.lower().replace("b", "bit"))]
+    if len(close) > 1:
+        return f"{unit} may mean bits or bytes; write {' or '.join(sorted(close))}"
+    if close:
+        return f"unknown unit {unit}; did you mean {close[0]}?"
     return f"unknown unit {unit!r:.40}; write it as {example}"
 
 

@@ -54,7 +54,8 @@ class InfiniBand:
     @property
     def nodes_per_leaf(self) -> int:
         """Ports of a leaf that face NICs: the largest d with d + d/oversubscription <= leaf_ports, at least one."""
-        return max(1, int(self.leaf_ports * self.oversubscription / (1 + self.oversubscription)))
+        rounding = 1e-9  # an exact quotient may come out a little below a whole number
+        return max(1, int(self.leaf_ports * self.oversubscription / (1 + self.oversubscription) + rounding))
 
     @property
     def largest_two_level_nodes(self) -> int:

@@ -23,5 +23,12 @@ def set_option(function: F) -> F:
     )(function)
 
 
+def style_option(function: F) -> F:
+    return click.option(
+        "--style", "style_name", type=click.Choice(["light", "dark"]), default="light", show_default=True,
+        help="Paper of the figure.",
+    )(function)  # fmt: skip
+
+
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(function)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import set_option
+from simcluster.cli.options import set_option, style_option
 
-KINDS = ("utilization", "timeline")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simcluster.report.figures.style import Look
+    from simcluster.timeline.result import Result
+
+KINDS = ("utilization", "timeline", "breakdown", "memory", "links", "topology", "throughput", "latency")
 
 
 @click.command("plot")
 @click.argument("scenario", metavar="SCENARIO|DIR", type=click.Path())
 @set_option
+@style_option
 @click.option("--kind", type=click.Choice(KINDS), default="utilization", show_default=True, help="Which figure.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Where to write it [default: KIND.png].")  # fmt: skip
@@ -22,6 +30,7 @@ KINDS = ("utilization", "timeline")
 def command(
     scenario: str,
     overrides: tuple[str, ...],
+    style_name: str,
     kind: str,
     output: Path | None,
     ranks: tuple[int, ...],
@@ -29,31 +38,51 @@ def command(
 ) -> int:
     """Draw a figure of SCENARIO, or of the folder that `run --out` wrote.
 
-    Exit status 1 if the plan does not fit in memory, so that there is nothing to draw.
+    utilization: a heat map over ranks; timeline: operations of chosen ranks; breakdown: where the time goes; memory:
+    against capacity; links: use of wires over time and traffic between nodes; topology: the wiring; throughput and
+    latency: over steps.  Exit status 1 if the plan does not fit in memory, so that only memory can be drawn.
     """
     from simcluster.report import text
 
     path = output or Path(f"{kind}.png")
     refuse_unwritable(path)
     result = _result(scenario, overrides)
-    if result.timeline is None:
+    if result.timeline is None and kind != "memory":
         click.echo(text.verdict(result), err=True)
         return 1
-    wrong = [rank for rank in ranks if not 0 <= rank < result.timeline.ranks]
+    count = result.timeline.ranks if result.timeline is not None else 0
+    wrong = [rank for rank in ranks if not 0 <= rank < count]
     if wrong:
-        raise click.BadParameter(f"rank {wrong[0]} does not exist; ranks are 0 to {result.timeline.ranks - 1}")
-    from simcluster.report.figures import style, timeline_chart, utilization
+        raise click.BadParameter(f"rank {wrong[0]} does not exist; ranks are 0 to {count - 1}")
+    from simcluster.report.figures import style
+
+    style.save(_draw(result, kind, style.LOOKS[style_name], ranks, layers), path)
+    click.echo(str(path))
+    return 0 if result.fits else 1
+
+
+def _draw(result: Result, kind: str, look: Look, ranks: tuple[int, ...], layers: int) -> Figure:
+    from simcluster.report.figures import breakdown, links, memory, steps, timeline_chart, topology, utilization
 
     match kind:
         case "utilization":
-            figure = utilization.draw(result)
+            return utilization.draw(result, look)
         case "timeline":
-            figure = timeline_chart.draw(result, ranks or None, layers)
+            return timeline_chart.draw(result, ranks or None, layers, look)
+        case "breakdown":
+            return breakdown.draw(result, look)
+        case "memory":
+            return memory.draw(result, look)
+        case "links":
+            return links.draw(result, look)
+        case "topology":
+            return topology.draw(result, look)
+        case "throughput":
+            return steps.draw_throughput(result, look)
+        case "latency":
+            return steps.draw_latency(result, look)
         case _:
             raise AssertionError(kind)
-    style.save(figure, path)
-    click.echo(str(path))
-    return 0
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -63,7 +92,7 @@ def refuse_unwritable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _result(source: str, overrides: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def _result(source: str, overrides: tuple[str, ...]) -> Result:
     from simcluster.pipeline import simulate
     from simcluster.scenario.compile import load
     from simcluster.timeline.store import unpack

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from simcluster.cli.options import json_option, scenario_argument, set_option
+from simcluster.cli.options import json_option, scenario_argument, set_option, style_option
 
 
 @click.command("sweep")
 @scenario_argument
 @set_option
 @json_option
+@style_option
 @click.option("--over", "over", multiple=True, required=True, metavar="PATH=V1,V2,…",
               help="Values of one path; 1..100 is a range. Several --over make a grid.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -27,6 +28,7 @@ def command(
     scenario: str,
     overrides: tuple[str, ...],
     as_json: bool,
+    style_name: str,
     over: tuple[str, ...],
     out: Path | None,
     workers: int | None,
@@ -65,7 +67,7 @@ def command(
     if plot is not None and valid:
         from simcluster.report.figures import style, sweep_chart
 
-        style.save(sweep_chart.draw(table), plot)
+        style.save(sweep_chart.draw(table, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)
     click.echo(machine.table_json(table) if as_json else text.table(table))
     return 0 if valid else 2

@@ -53,7 +53,7 @@ class Routes:
     """The routes of one cluster, found on its graph once and then answered by table.
 
     `graph` is the wiring; wires are numbered in its order, with `capacity` (usable bytes/s) and
-    `wire_class` of each; `is_port` marks the wires a GPU or NIC ends in.
+    `wire_class` of each; `wires` are their ends in the graph; `is_port` marks those a GPU or NIC ends in.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -65,6 +65,7 @@ class Routes:
         self.is_port = np.array(
             [wire_class.kind in ("nvlink", "nic") for wire_class in self.wire_class], dtype=np.bool_
         )
+        self.wires = tuple((tail, head) for tail, head, _, _ in listed)
         self._wire = {(tail, head): index for index, (tail, head, _, _) in enumerate(listed)}
         self._trunk: dict[tuple[str, str], tuple[Ints, Floats]] = {}
         switches = [name for name, data in self.graph.nodes(data=True) if data["kind"] in ("leaf", "spine")]

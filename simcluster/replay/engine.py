@@ -138,6 +138,7 @@ class _Run:
             steps=program.steps,
             links=links,
             node_bytes=self.schedule.node_bytes() * program.steps,
+            wiring=self.network.wiring(),
         )
         self.network.check_conservation(links.bytes_on_wires(timeline.end_s))
         return timeline

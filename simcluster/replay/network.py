@@ -11,7 +11,7 @@ from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
 from simcluster.replay.sharing import Floats, fair_rates
 from simcluster.replay.traffic import Traffic
-from simcluster.timeline.timeline import LinkLoads
+from simcluster.timeline.timeline import LinkLoads, Wiring
 
 _AFTER_ALL = 2
 """Priority of the re-solve: after every simpy event (urgent 0, normal 1) of the same instant has been handled."""
@@ -72,6 +72,20 @@ class Network:
             capacity=self._capacity,
             kind=tuple(wire_class.kind for wire_class in classes),
             direction=tuple(wire_class.direction for wire_class in classes),
+        )
+
+    def wiring(self) -> Wiring:
+        """The graph of the wires, as plain columns."""
+        graph = self._routes.graph
+        number = {name: index for index, name in enumerate(graph)}
+        cables = [(number[tail], number[head]) for tail, head in self._routes.wires]
+        plain = [(number[a], number[b]) for a, b, data in graph.edges(data=True) if "capacity" not in data]
+        return Wiring(
+            names=tuple(number),
+            kinds=tuple(data["kind"] for _, data in graph.nodes(data=True)),
+            owner=tuple(data.get("node", -1) for _, data in graph.nodes(data=True)),
+            cable=np.array(cables, dtype=np.int64).reshape(-1, 2),
+            plain=np.array(plain, dtype=np.int64).reshape(-1, 2),
         )
 
     def check_conservation(self, carried: Floats) -> None:

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from simcluster.timeline.timeline import Floats, LinkLoads, Operation, Timeline
+from simcluster.timeline.timeline import Floats, LinkLoads, Operation, Timeline, Wiring
 
 
 class Recording:
@@ -28,7 +28,13 @@ class Recording:
         self._finish_s.append(finish_s)
 
     def timeline(
-        self, operations: tuple[Operation, ...], ranks: int, steps: int, links: LinkLoads, node_bytes: Floats
+        self,
+        operations: tuple[Operation, ...],
+        ranks: int,
+        steps: int,
+        links: LinkLoads,
+        node_bytes: Floats,
+        wiring: Wiring,
     ) -> Timeline:
         return Timeline(
             operations=operations,
@@ -42,4 +48,5 @@ class Recording:
             finish_s=np.array(self._finish_s, dtype=np.float64),
             links=links,
             node_bytes=node_bytes,
+            wiring=wiring,
         )

@@ -14,9 +14,10 @@ from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source
 from simcluster.timeline.states import states
-from simcluster.timeline.timeline import LinkLoads, Operation, Timeline
+from simcluster.timeline.timeline import LinkLoads, Operation, Timeline, Wiring
 
 _SPANS = ("rank", "step", "operation", "arrive_s", "start_s", "finish_s")
+_WIRING = ("names", "kinds", "owner")
 _LOADS = ("time_s", "state", "rates", "capacity")
 
 
@@ -44,10 +45,11 @@ def pack(result: Result) -> bytes:
             "steps": timeline.steps,
             "kind": timeline.links.kind,
             "direction": timeline.links.direction,
+            "wiring": {name: getattr(timeline.wiring, name) for name in _WIRING},
         }
         arrays = {name: getattr(timeline, name) for name in _SPANS}
         arrays |= {f"links_{name}": getattr(timeline.links, name) for name in _LOADS}
-        arrays["node_bytes"] = timeline.node_bytes
+        arrays |= {"node_bytes": timeline.node_bytes, "cable": timeline.wiring.cable, "plain": timeline.wiring.plain}
     buffer = BytesIO()
     np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
     return buffer.getvalue()
@@ -96,5 +98,8 @@ def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline
         ranks=header["ranks"],
         steps=header["steps"],
         links=links,
+        wiring=Wiring(
+            cable=arrays["cable"], plain=arrays["plain"], **{name: tuple(header["wiring"][name]) for name in _WIRING}
+        ),
         **columns,
     )

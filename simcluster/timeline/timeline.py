@@ -64,6 +64,21 @@ class LinkLoads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Wiring:
+    """The graph the wires belong to: `names` and `kinds` of its nodes, and the cables as pairs of indices into them.
+
+    `owner` is the machine a node of the graph sits in, -1 for a switch between machines.  `cable[i]` is wire i as
+    (from, to); `plain` holds the connections that are no wires.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    owner: tuple[int, ...]
+    cable: Ints
+    plain: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Timeline:
     """Spans of all ranks as parallel columns, in the order they ended on each rank.
 
@@ -83,6 +98,7 @@ class Timeline:
     finish_s: Floats
     links: LinkLoads
     node_bytes: Floats
+    wiring: Wiring
 
     @property
     def end_s(self) -> float:

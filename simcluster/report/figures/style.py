@@ -1,9 +1,12 @@
-"""One visual language: the Okabe-Ito colours, readable without colour vision, and quiet axes."""
+"""One visual language: the Okabe-Ito colours, readable without colour vision, on quiet axes, light or dark."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -11,59 +14,101 @@ matplotlib.use("Agg")
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from simcluster.errors import InputError, Mistake
 
-COMPUTING = "#0072B2"
-COMMUNICATING = "#E69F00"
-WAITING = "#999999"
-IDLE = "#F4F4F4"
-INK = "#222222"
-CYCLE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+FORMATS = ("png", "svg", "pdf")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
-FORMATS = ("png", "svg", "pdf")
+COMPUTING = "#0072B2"
+ATTENTION = "#56B4E9"
+QUIET = "#8CA5B5"
+COMMUNICATING = "#E69F00"
+ALL_TO_ALL = "#D55E00"
+GATHER = "#F0C75E"
+SCATTER = "#CC79A7"
+WAITING = "#999999"
+THIRD = "#009E73"
 
-_STYLE: dict[str, object] = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "svg.hashsalt": "simcluster",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
+KINDS = {
+    "compute": ("kernel", COMPUTING),
+    "all_reduce": ("all-reduce", COMMUNICATING),
+    "all_to_all": ("all-to-all", ALL_TO_ALL),
+    "all_gather": ("all-gather", GATHER),
+    "reduce_scatter": ("reduce-scatter", SCATTER),
 }
+"""Legend label and colour of each kind of operation, the same in every figure."""
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of that size in inches."""
-    with rc_context(_STYLE):  # type: ignore[arg-type]
-        return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Paper, ink and grid of a figure, and the line colours that stand out on that paper."""
+
+    paper: str
+    ink: str
+    grid: str
+    idle: str
+    cycle: tuple[str, ...]
 
 
-def styled() -> AbstractContextManager[None]:
-    """The style as a context: draw inside it."""
-    return rc_context(_STYLE)  # type: ignore[arg-type]
+LIGHT = Look(
+    paper="#FFFFFF",
+    ink="#222222",
+    grid="#DDDDDD",
+    idle="#EEEEEE",
+    cycle=(COMPUTING, COMMUNICATING, THIRD, ALL_TO_ALL, SCATTER, ATTENTION, "#B8A900", "#000000"),
+)
+DARK = Look(
+    paper="#16191D",
+    ink="#E6E6E6",
+    grid="#3A3F45",
+    idle="#2A2E33",
+    cycle=("#4DA3D9", COMMUNICATING, "#22B98D", "#F0834D", "#DD9BC0", ATTENTION, "#F0E442", "#FFFFFF"),
+)
+LOOKS = {"light": LIGHT, "dark": DARK}
+
+
+@contextmanager
+def canvas(look: Look, width: float, height: float) -> Iterator[Figure]:
+    """An empty figure of that size in inches, and the look as matplotlib's settings while it is drawn."""
+    with rc_context(_settings(look)):
+        yield Figure(figsize=(width, height), layout="constrained", facecolor=look.paper)
+
+
+def _settings(look: Look) -> dict[Any, Any]:
+    inked = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color", "axes.titlecolor")
+    return {
+        "font.size": 10,
+        "axes.titlesize": 10.5,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.facecolor": look.paper,
+        "legend.frameon": False,
+        "legend.labelcolor": look.ink,
+        "svg.hashsalt": "simcluster",
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        **dict.fromkeys(inked, look.ink),
+    }
 
 
 def heading(figure: Figure, title: str, subtitle: str) -> None:
     """Title and a line of facts below it, flush left."""
     inch = 1 / figure.get_figheight()
     figure.suptitle(f"{_short(title, 90)}\n", x=0.01, ha="left", fontsize=13, fontweight="bold")
-    figure.text(0.01, 1 - 0.34 * inch, _short(subtitle, 150), ha="left", va="top", fontsize=10, color=INK)
+    figure.text(0.01, 1 - 0.34 * inch, _short(subtitle, 150), ha="left", va="top", fontsize=10)
 
 
 def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def heat(look: Look, colour: str = COMPUTING) -> LinearSegmentedColormap:
+    """From paper to colour."""
+    return LinearSegmentedColormap.from_list("heat", [look.paper, colour])
 
 
 def text_on(colour: str) -> str:
@@ -80,8 +125,17 @@ def time_unit(end_s: float) -> tuple[float, str]:
     return 1e9, "ns"
 
 
-def quiet(axes: Axes) -> None:
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+def byte_unit(most: float) -> tuple[float, str]:
+    """The factor from bytes and the name of the unit that suits sizes up to `most`."""
+    for scale, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if most >= 2 * scale:
+            return 1 / scale, unit
+    return 1.0, "B"
+
+
+def quiet(axes: Axes, look: Look, axis: str = "y") -> None:
+    """A pale grid behind the marks, across one axis."""
+    axes.grid(axis="x" if axis == "x" else "y", color=look.grid, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
@@ -93,6 +147,10 @@ def save(figure: Figure, path: Path) -> None:
         raise InputError(Mistake(what=what, origin=str(path)))
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     part = path.with_name(f".{path.name}.part")
-    with rc_context(_STYLE):  # type: ignore[arg-type]
-        figure.savefig(part, format=kind, dpi=150, metadata=metadata)
-    part.replace(path)
+    try:
+        with rc_context(_settings(LIGHT)):
+            figure.savefig(part, format=kind, dpi=150, metadata=metadata)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(Mistake(what=f"cannot be written: {error.strerror}", origin=str(path))) from None

@@ -27,7 +27,7 @@ _SCALES: tuple[tuple[units.Dimension, float, str], ...] = (
 MOST_LINES = 8
 
 
-def draw(table: Table) -> Figure:
+def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
     """One line per value of the other swept paths; points read under another convention are drawn hollow."""
     along, others = table.swept[0], table.swept[1:]
     places, unit, ticks = _axis([str(value) for value in table.column(along)])
@@ -36,8 +36,7 @@ def draw(table: Table) -> Figure:
         lines.setdefault(tuple(str(row[name]) for name in others), []).append(index)
     conventions = [cell for cell in table.column("convention") if cell is not None]
     base = conventions[0] if conventions else None
-    with style.styled():
-        figure = style.new_figure(11, 7.6)
+    with style.canvas(look, 11, 7.6) as figure:
         kept = list(lines.items())[:MOST_LINES]
         left_out = f" ({len(lines) - MOST_LINES} more lines are in results.csv)" if len(lines) > MOST_LINES else ""
         style.heading(figure, f"Sweep over {', '.join(table.swept)}", f"{table.title}{left_out}")
@@ -56,7 +55,7 @@ def draw(table: Table) -> Figure:
                 )
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-            style.quiet(axes)
+            style.quiet(axes, look)
             _mark_axis(axes, places, ticks)
         for axes in panels[2:]:
             axes.set_xlabel(f"{along}{f' ({unit})' if unit else ''}")
@@ -75,16 +74,17 @@ def _line(
     number: int,
     label: str,
     base: object,
+    look: style.Look,
 ) -> None:
     seen = [
         (place, float(str(table.rows[i][name])) * scale, i)
         for place, i in sorted(at)
         if table.rows[i][name] is not None
     ]
-    colour, marker = style.CYCLE[number], style.MARKERS[number]
+    colour, marker = look.cycle[number], style.MARKERS[number]
     axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], marker, linestyle="-", color=colour, label=label)
     hollow = [(p, v) for p, v, i in seen if table.rows[i]["convention"] != base]
-    axes.plot([p for p, _ in hollow], [v for _, v in hollow], marker, color=colour, markerfacecolor="white")
+    axes.plot([p for p, _ in hollow], [v for _, v in hollow], marker, color=colour, markerfacecolor=look.paper)
 
 
 def _axis(values: list[str]) -> tuple[list[float], str, dict[float, str]]:

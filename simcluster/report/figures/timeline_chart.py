@@ -24,16 +24,10 @@ Frame = tuple[float, float, float]
 """The window drawn, in seconds, and the scale from seconds to the axis' unit."""
 
 _GROUPS = (
-    ("attention.", "attention", "#56B4E9"),
-    ("moe.", "experts", "#0072B2"),
-    ("mlp.", "MLP", "#0072B2"),
-    ("", "norm, residual, rest", "#8CA5B5"),
-)
-_COLLECTIVES = (
-    ("all_to_all", "all-to-all", "#D55E00"),
-    ("all_reduce", "all-reduce", "#E69F00"),
-    ("all_gather", "all-gather", "#F0C75E"),
-    ("reduce_scatter", "reduce-scatter", "#CC79A7"),
+    ("attention.", "attention", style.ATTENTION),
+    ("moe.", "experts", style.COMPUTING),
+    ("mlp.", "MLP", style.COMPUTING),
+    ("", "norm, residual, rest", style.QUIET),
 )
 
 
@@ -48,7 +42,7 @@ def window(timeline: Timeline, layers: int) -> tuple[float, float]:
     return float(timeline.arrive_s[rows].min()), float(timeline.finish_s[rows].max())
 
 
-def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2) -> Figure:
+def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2, look: style.Look = style.LIGHT) -> Figure:
     """Two lanes a rank, compute above communication, for `layers` layers from the middle of the first step.
 
     Without `ranks`: the first rank, its neighbour, and the first rank of the next node's worth of ranks.
@@ -58,8 +52,7 @@ def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2) ->
     shown = tuple(ranks) if ranks is not None else _default_ranks(timeline.ranks)
     since, until = window(timeline, layers)
     scale, unit = style.time_unit(until - since)
-    with style.styled():
-        figure = style.new_figure(12, 1.9 + 1.05 * len(shown))
+    with style.canvas(look, 12, 1.9 + 1.05 * len(shown)) as figure:
         span = f"{metric.show('latency_s', until - since)} of {metric.show('latency_s', timeline.end_s)}"
         style.heading(
             figure,
@@ -132,5 +125,5 @@ def _lane(axes: Axes, timeline: Timeline, rows: Ints, frame: Frame, y: float, us
 def _look(name: str, kind: str) -> tuple[str, str]:
     """Legend label and colour of an operation."""
     if kind != "compute":
-        return next((label, colour) for known, label, colour in _COLLECTIVES if known == kind)
+        return style.KINDS[kind]
     return next((label, colour) for prefix, label, colour in _GROUPS if name.startswith(prefix))

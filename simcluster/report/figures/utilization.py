@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from simcluster.report.figures import style
@@ -33,7 +32,7 @@ def busy_by_rank(timeline: Timeline, bins: int) -> Floats:
     return busy / (timeline.end_s / bins)
 
 
-def draw(result: Result) -> Figure:
+def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
     """Mean compute busy over time above, compute busy of every rank below."""
     timeline = result.timeline
     assert timeline is not None
@@ -43,34 +42,25 @@ def draw(result: Result) -> Figure:
     pad = np.full((-timeline.ranks % per_row, COLUMNS), np.nan)
     rows = np.nanmean(np.concatenate([busy, pad]).reshape(-1, per_row, COLUMNS), axis=1)
     end = timeline.end_s * scale
-    with style.styled():
-        figure = style.new_figure(10, 5.6)
-        values = result.metrics
-        style.heading(
-            figure,
-            result.identity.scenario,
-            f"{result.identity.plan}: latency {metric.show('latency_s', values['latency_s'])}, "
-            f"compute busy {metric.show('compute_busy', values['compute_busy'])}, "
-            f"exposed communication {metric.show('exposed_communication', values['exposed_communication'])}, "
-            f"MFU {metric.show('mfu', values['mfu'])}",
-        )
+    shown = {name: metric.show(name, result.metrics[name]) for name in ("latency_s", "mfu", "compute_busy")}
+    facts = f"latency {shown['latency_s']}, compute busy {shown['compute_busy']}, MFU {shown['mfu']}"
+    with style.canvas(look, 10, 5.6) as figure:
+        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {facts}")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.6))
         centres = (np.arange(COLUMNS) + 0.5) * end / COLUMNS
-        mean = busy.mean(axis=0) * 100
-        above.fill_between(centres, mean, step="mid", color=style.COMPUTING, linewidth=0)
+        above.fill_between(centres, busy.mean(axis=0) * 100, step="mid", color=style.COMPUTING, linewidth=0)
         overall = float(busy.mean()) * 100
-        above.axhline(overall, color=style.INK, linewidth=0.9, linestyle="--")
+        above.axhline(overall, color=look.ink, linewidth=0.9, linestyle="--")
         above.annotate(
             f"mean {overall:.1f} %", (1.0, overall), xycoords=("axes fraction", "data"), xytext=(-4, 0),
             textcoords="offset points", va="center", ha="right", fontsize=9,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+            bbox={"facecolor": look.paper, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
         above.set_ylim(0, 105)
         above.set_ylabel("GPUs computing\n(%)")
-        style.quiet(above)
-        colours = LinearSegmentedColormap.from_list("busy", ["#FFFFFF", style.COMPUTING])
+        style.quiet(above, look)
         image = below.imshow(
-            rows * 100, aspect="auto", origin="upper", interpolation="nearest", cmap=colours, vmin=0, vmax=100,
+            rows * 100, aspect="auto", origin="upper", interpolation="nearest", cmap=style.heat(look), vmin=0, vmax=100,
             extent=(0, end, timeline.ranks - 0.5, -0.5),
         )  # fmt: skip
         averaged = "" if per_row == 1 else f", {per_row} to a row"

@@ -1,0 +1,71 @@
+"""Throughput and latency over the steps of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from simcluster.report.figures import style
+from simcluster.timeline import metric
+from simcluster.timeline.result import Result
+
+
+def draw_latency(result: Result, look: style.Look = style.LIGHT) -> Figure:
+    """Each step's latency, from its first operation's start to its last one's end on the slowest rank."""
+    timeline = result.timeline
+    assert timeline is not None
+    latencies = timeline.step_latencies_s()
+    scale, unit = style.time_unit(float(latencies.max()))
+    with style.canvas(look, 8, 4) as figure:
+        facts = f"mean {metric.show('latency_s', float(latencies.mean()))} over {_steps(len(latencies))}"
+        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {facts}")
+        axes = figure.subplots()
+        numbers = np.arange(1, len(latencies) + 1)
+        if len(latencies) <= 60:
+            axes.bar(numbers, latencies * scale, color=style.COMPUTING, width=0.7)
+        else:
+            axes.plot(numbers, latencies * scale, color=style.COMPUTING, linewidth=1.4)
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(0.4, len(latencies) + 0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("step")
+        axes.set_ylabel(f"latency ({unit})")
+        style.quiet(axes, look)
+    return figure
+
+
+def draw_throughput(result: Result, look: style.Look = style.LIGHT) -> Figure:
+    """Throughput over time above, tokens done below."""
+    timeline, series = result.timeline, result.series
+    assert timeline is not None
+    assert series is not None
+    scale, unit = style.time_unit(timeline.end_s)
+    with style.canvas(look, 8, 5) as figure:
+        shown = metric.show("throughput_tokens_per_s", result.metrics["throughput_tokens_per_s"])
+        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {shown}, {_steps(timeline.steps)}")
+        above, below = figure.subplots(2, 1, sharex=True)
+        rate, rate_name = _tokens_unit(float(series.throughput_tokens_per_s.max()))
+        above.plot(series.t_s * scale, series.throughput_tokens_per_s * rate, color=style.COMPUTING, linewidth=1.8)
+        above.set_ylim(0, float(series.throughput_tokens_per_s.max()) * rate * 1.15)
+        above.set_ylabel(f"throughput\n({rate_name}tokens/s)")
+        style.quiet(above, look)
+        done, done_name = _tokens_unit(float(series.tokens_done.max()))
+        ends = np.append(0.0, np.cumsum(timeline.step_latencies_s())) * scale
+        tokens = np.arange(timeline.steps + 1) * result.tokens * done
+        below.step(ends, tokens, where="post", color=style.THIRD, linewidth=1.8)
+        below.plot(ends[1:], tokens[1:], "o", color=style.THIRD, markersize=4)
+        below.set_ylim(bottom=0)
+        below.set_xlim(0, timeline.end_s * scale * 1.01)
+        below.set_ylabel(f"tokens done\n({done_name}tokens)")
+        below.set_xlabel(f"time ({unit})")
+        style.quiet(below, look)
+    return figure
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+def _tokens_unit(most: float) -> tuple[float, str]:
+    return next(((1 / s, name) for s, name in ((1e6, "million "), (1e3, "thousand ")) if most >= 2 * s), (1.0, ""))

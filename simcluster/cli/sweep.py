@@ -23,7 +23,7 @@ from simcluster.cli.options import json_option, scenario_argument, set_option, s
               help="Keep finished points and results.csv in DIR; the same DIR resumes.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes [default: one per core].")
 @click.option("--plot", "plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
-              help="Draw latency, throughput, MFU and exposed communication.")  # fmt: skip
+              help="Draw latency, throughput, MFU and exposed communication; over cluster.nodes: scaling.")  # fmt: skip
 def command(
     scenario: str,
     overrides: tuple[str, ...],
@@ -65,9 +65,10 @@ def command(
         part.replace(out / "results.csv")
     valid = any(reason is None for reason in table.column("reason"))
     if plot is not None and valid:
-        from simcluster.report.figures import style, sweep_chart
+        from simcluster.report.figures import scaling_chart, style, sweep_chart
 
-        style.save(sweep_chart.draw(table, style.LOOKS[style_name]), plot)
+        chart = scaling_chart if table.swept[0] == "cluster.nodes" else sweep_chart
+        style.save(chart.draw(table, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)
     click.echo(machine.table_json(table) if as_json else text.table(table))
     return 0 if valid else 2

@@ -203,7 +203,7 @@ def table(shown: Table) -> str:
     """A study's table with the columns a reader compares; empty columns are left out."""
     wanted = (*shown.swept, "convention", "latency_s", "throughput_tokens_per_s", "mfu", "compute_busy",
               "exposed_communication", "memory.fraction", "reason")  # fmt: skip
-    columns = [column for column in shown.columns if column.name in wanted]
+    columns = sorted((column for column in shown.columns if column.name in wanted), key=lambda c: c.name == "reason")
     columns = [column for column in columns if any(cell not in (None, "") for cell in shown.column(column.name))]
     rows = [tuple(column.name for column in columns)]
     for row in shown.rows:
@@ -215,7 +215,9 @@ def table(shown: Table) -> str:
 def _cell(name: str, value: object) -> str:
     if value is None:
         return ""
-    return metric.show(name, float(str(value))) if name in metric.METRICS else str(value)
+    if name in metric.METRICS:
+        return metric.show(name, float(str(value)))
+    return textwrap.shorten(str(value), 80, placeholder=" …") if name == "reason" else str(value)
 
 
 def _section(title: str, body: str) -> str:

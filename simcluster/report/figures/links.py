@@ -62,10 +62,9 @@ def _draw_matrix(figure: SubFigure, result: Result, look: style.Look) -> None:
     axes.set_facecolor(look.idle)
     most = float(np.nan_to_num(between).max())
     factor, size = style.byte_unit(most)
-    image = axes.imshow(
-        between * factor, cmap=style.heat(look, style.ALL_TO_ALL), vmin=0, vmax=max(most * factor, 1e-9)
-    )
-    axes.set_title(f"sent between nodes in a step; inside a node {show_bytes(inside)}")
+    top = max(most * factor, 1e-9)
+    image = axes.imshow(between * factor, cmap=style.heat(look, style.ALL_TO_ALL), vmin=0, vmax=top)
+    axes.set_title(f"bytes between nodes, a step\n(inside a node: {show_bytes(inside)})")
     axes.set_xlabel("to node")
     axes.set_ylabel("from node")
     for axis in (axes.xaxis, axes.yaxis):

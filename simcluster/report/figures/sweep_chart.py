@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from simcluster import units
 from simcluster.report.figures import style
+from simcluster.report.figures.lines import left_out, lines
 from simcluster.timeline.table import Table
 
 _PANELS = (
@@ -24,35 +25,18 @@ _SCALES: tuple[tuple[units.Dimension, float, str], ...] = (
     ("FLOP/s", 1e-12, "TFLOPS"),
 )
 
-MOST_LINES = 8
-
 
 def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
     """One line per value of the other swept paths; points read under another convention are drawn hollow."""
     along, others = table.swept[0], table.swept[1:]
     places, unit, ticks = _axis([str(value) for value in table.column(along)])
-    lines: dict[tuple[str, ...], list[int]] = {}
-    for index, row in enumerate(table.rows):
-        lines.setdefault(tuple(str(row[name]) for name in others), []).append(index)
-    conventions = [cell for cell in table.column("convention") if cell is not None]
-    base = conventions[0] if conventions else None
+    drawn = lines(table, places, look)
     with style.canvas(look, 11, 7.6) as figure:
-        kept = list(lines.items())[:MOST_LINES]
-        left_out = f" ({len(lines) - MOST_LINES} more lines are in results.csv)" if len(lines) > MOST_LINES else ""
-        style.heading(figure, f"Sweep over {', '.join(table.swept)}", f"{table.title}{left_out}")
+        style.heading(figure, f"Sweep over {', '.join(table.swept)}", f"{table.title}{left_out(table, drawn)}")
         panels: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
         for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
-            for number, (values, indices) in enumerate(kept):
-                _line(
-                    axes,
-                    table,
-                    name,
-                    scale,
-                    [(places[i], i) for i in indices],
-                    number,
-                    ", ".join(values),
-                    base,
-                )
+            for line in drawn:
+                line.draw(axes, line.values(name, scale), look)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
             style.quiet(axes, look)
@@ -63,28 +47,6 @@ def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, title=", ".join(others), loc="outside right upper", fontsize=9)
     return figure
-
-
-def _line(
-    axes: Axes,
-    table: Table,
-    name: str,
-    scale: float,
-    at: list[tuple[float, int]],
-    number: int,
-    label: str,
-    base: object,
-    look: style.Look,
-) -> None:
-    seen = [
-        (place, float(str(table.rows[i][name])) * scale, i)
-        for place, i in sorted(at)
-        if table.rows[i][name] is not None
-    ]
-    colour, marker = look.cycle[number], style.MARKERS[number]
-    axes.plot([p for p, _, _ in seen], [v for _, v, _ in seen], marker, linestyle="-", color=colour, label=label)
-    hollow = [(p, v) for p, v, i in seen if table.rows[i]["convention"] != base]
-    axes.plot([p for p, _ in hollow], [v for _, v in hollow], marker, color=colour, markerfacecolor=look.paper)
 
 
 def _axis(values: list[str]) -> tuple[list[float], str, dict[float, str]]:

@@ -1,0 +1,71 @@
+"""How a plan family scales: a sweep over `cluster.nodes` as throughput, efficiency, latency, exposed communication."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from simcluster.report.figures import style
+from simcluster.report.figures.lines import Line, left_out, lines
+from simcluster.timeline.table import Table
+
+
+def efficiency(line: Line) -> list[float]:
+    """Throughput per GPU relative to the line's smallest cluster.
+
+    With work that follows the GPUs that is weak-scaling efficiency, T(n0)/T(n); with fixed work strong-scaling
+    efficiency, (T(n0)/T(n)) / (n/n0).
+    """
+    per_gpu = line.values("throughput_tokens_per_s_per_gpu")
+    return [value / per_gpu[0] for value in per_gpu]
+
+
+def regime(line: Line) -> str:
+    """Whether the line's work stays the same (strong), follows its GPUs (weak), or neither (mixed)."""
+    tokens, gpus = line.values("tokens"), line.values("gpus")
+    if len(set(tokens)) == 1 and len(tokens) > 1:
+        return "strong"
+    return "weak" if len({count / size for count, size in zip(tokens, gpus, strict=True)}) == 1 else "mixed"
+
+
+def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
+    """Against the number of GPUs, both on logarithmic axes where the ideal is a straight line."""
+    places = [float(str(row["gpus"] or 1)) for row in table.rows]
+    drawn = lines(table, places, look)
+    with style.canvas(look, 11, 7.6) as figure:
+        style.heading(figure, "Scaling over the number of nodes", f"{table.title}{left_out(table, drawn)}")
+        rate, scaled, latency, exposed = figure.subplots(2, 2, sharex=True).flat
+        for line in drawn:
+            first = line.values("throughput_tokens_per_s", 1e-6)[0]
+            ideal = [first * place / line.at[0] for place in line.at]
+            rate.plot(line.at, ideal, linestyle=":", color=line.colour, linewidth=1)
+            line.draw(rate, line.values("throughput_tokens_per_s", 1e-6), look)
+            line.draw(scaled, [100 * value for value in efficiency(line)], look)
+            line.draw(latency, line.values("latency_s", 1e3), look)
+            line.draw(exposed, line.values("exposed_communication", 100), look)
+        rate.set_yscale("log")
+        rate.set_ylabel("throughput (million tokens/s; dotted: ideal)")
+        scaled.set_ylabel("scaling efficiency (%)")
+        latency.set_ylabel("latency (ms)")
+        exposed.set_ylabel("exposed communication (%)")
+        for axes in (scaled, latency, exposed):
+            axes.set_ylim(bottom=0)
+        for axes in (rate, scaled, latency, exposed):
+            style.quiet(axes, look)
+            _mark_gpus(axes, sorted({place for line in drawn for place in line.at}))
+        for axes in (latency, exposed):
+            axes.set_xlabel("GPUs")
+        handles = rate.get_legend_handles_labels()[0]
+        labels = [f"{line.label or 'all points'} ({regime(line)})" for line in drawn]
+        title = f"{', '.join(table.swept[1:])} (scaling)" if table.swept[1:] else "scaling"
+        figure.legend(handles, labels, title=title, loc="outside right upper", fontsize=9)
+    return figure
+
+
+def _mark_gpus(axes: Axes, places: list[float]) -> None:
+    axes.set_xscale("log", base=2)
+    if len(places) <= 12:
+        axes.xaxis.set_major_locator(FixedLocator(places))
+        axes.set_xticklabels([f"{place:,.0f}" for place in places])
+    axes.xaxis.set_minor_locator(NullLocator())

@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,9 @@ from simcluster.replay.engine import replay
 from simcluster.replay.network import Network
 from simcluster.replay.traffic import Traffic, traffic
 from simcluster.scenario.compile import compile_text
-from simcluster.timeline.result import OperationTotal, Result
+from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Timeline
+from simcluster.timeline.totals import OperationTotal
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -110,18 +112,13 @@ def one_message(routes: Routes, sender: int, receiver: int) -> Traffic:
     """A point-to-point message as traffic whose progress is its bytes."""
     message = Messages(sender=np.array([sender]), receiver=np.array([receiver]), bytes=np.array([1.0]))
     load = routes.load(message)
-    drain = routes.capacity[load.wire] / load.bytes
-    return Traffic(
-        algorithm="message",
+    return replace(
+        traffic("all_gather", (sender, receiver), routes),
         latency_s=load.latency_s,
         port_share=1.0,
         wire=load.wire,
         use=load.bytes,
-        sent_share=0.5,
-        nvlink_share=load.nvlink_bytes / 2,
-        infiniband_share=load.infiniband_bytes / 2,
-        alone_rate=float(drain.min()),
-        full_wire=int(load.wire[np.argmin(drain)]),
+        alone_rate=float((routes.capacity[load.wire] / load.bytes).min()),
     )
 
 

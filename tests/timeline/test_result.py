@@ -208,3 +208,56 @@ def test_a_decode_step_is_bound_by_memory_and_keeps_its_cache() -> None:
     assert result.memory["expert_weights"].bytes == 4 * (4 + 1) * 3 * 2048 * 768 * 2
     assert result.timeline is not None
     assert {operation.bound for operation in result.timeline.operations if operation.kind == "compute"} == {"memory"}
+
+
+def test_an_oversubscribed_fabric_binds_the_exchange_on_its_trunks() -> None:
+    """An EP group lies on every second rail: of 64 members 15 are reached on its own rail and 45 over spines, which
+    have a quarter of the NICs' bandwidth."""
+    result = run_text(EXAMPLE, *IDEAL, "cluster.infiniband.oversubscription=4")
+    sent = 16 * C * H
+    assert row(result, "moe.dispatch").seconds == pytest.approx(max(60, 45 * 4) / 64 * sent / NIC, rel=1e-9)
+    assert row(result, "moe.combine").seconds == pytest.approx(2 * 45 * 4 / 64 * sent / NIC, rel=1e-9)
+    assert row(result, "moe.all_gather").seconds == pytest.approx(16 * T * H / NVLINK, rel=1e-9)
+    assert result.timeline is not None
+    bounds = {operation.name: operation.bound for operation in result.timeline.operations}
+    assert (bounds["moe.dispatch"], bounds["moe.all_gather"]) == ("leaf", "nvlink")
+    assert row(run_text(EXAMPLE, *IDEAL), "moe.dispatch").seconds == pytest.approx(60 / 64 * sent / NIC, rel=1e-9)
+
+
+def test_a_single_switch_is_as_fast_as_rails_without_oversubscription() -> None:
+    rails, switch = run_text(EXAMPLE, *IDEAL), run_text(EXAMPLE, *IDEAL, "cluster.infiniband.fabric=single-switch")
+    for total in switch.by_operation:
+        assert total.seconds == pytest.approx(row(rails, total.name).seconds, rel=1e-9), total.name
+
+
+@pytest.mark.parametrize("path", ["cluster.nvlink.bandwidth", "cluster.infiniband.bandwidth"])
+def test_a_faster_wire_never_lengthens_the_example(path: str) -> None:
+    """Its operations run in one order, so more bandwidth cannot reorder them."""
+    latencies = [answer(run_text(EXAMPLE, f"{path}={rate} GB/s"), "latency_s") for rate in (10, 50, 200, 900)]
+    assert latencies == sorted(latencies, reverse=True)
+    assert latencies[0] > latencies[-1]
+
+
+def test_exposed_communication_is_the_time_of_the_collectives_that_nothing_hides() -> None:
+    result = run_text(EXAMPLE)
+    for total in result.by_operation:
+        assert total.exposed_seconds == pytest.approx(0 if total.kind == "compute" else total.seconds, rel=1e-9)
+    exposed = sum(total.exposed_seconds for total in result.by_operation)
+    assert answer(result, "exposed_communication") == pytest.approx(exposed / answer(result, "latency_s"), rel=1e-9)
+
+
+def test_a_plan_that_does_not_fit_has_memory_but_no_times() -> None:
+    result = run_text(EXAMPLE, "cluster.gpu.memory=100 MB")
+    assert not result.fits
+    assert answer(result, "memory.fraction") > 1
+    for path in ("latency_s", "throughput_tokens_per_s", "mfu"):
+        assert answer(result, path) is None
+    assert answer(result, "by_operation") == []
+
+
+def test_memory_of_the_size_of_the_plan_fits() -> None:
+    total = answer(run_text(EXAMPLE), "memory.total")
+    result = run_text(EXAMPLE, f"cluster.gpu.memory={total:.0f} B")
+    assert result.fits
+    assert answer(result, "memory.fraction") == pytest.approx(1.0, rel=1e-12)
+    assert not run_text(EXAMPLE, f"cluster.gpu.memory={total - 1:.0f} B").fits

@@ -67,5 +67,6 @@ def left_out(table: Table, drawn: list[Line]) -> str:
     others = {tuple(str(row[name]) for name in table.swept[1:]) for row in table.rows if row["latency_s"] is not None}
     without = sum(row["latency_s"] is None for row in table.rows)
     more = [f"{len(others) - len(drawn)} more lines are in results.csv"] if len(others) > len(drawn) else []
+    more += ["hollow: the plan's name read the other way"] if any(any(line.hollow) for line in drawn) else []
     more += [f"{without} points have no valid plan or do not fit"] if without else []
     return f" ({'; '.join(more)})" if more else ""

@@ -45,12 +45,14 @@ def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
             line.draw(latency, line.values("latency_s", 1e3), look)
             line.draw(exposed, line.values("exposed_communication", 100), look)
         rate.set_yscale("log")
+        style.plain_numbers(rate.yaxis)
         rate.set_ylabel("throughput (million tokens/s; dotted: ideal)")
         scaled.set_ylabel("scaling efficiency (%)")
         latency.set_ylabel("latency (ms)")
         exposed.set_ylabel("exposed communication (%)")
         for axes in (scaled, latency, exposed):
             axes.set_ylim(bottom=0)
+        scaled.set_ylim(top=max(105.0, scaled.get_ylim()[1]))
         for axes in (rate, scaled, latency, exposed):
             style.quiet(axes, look)
             _mark_gpus(axes, sorted({place for line in drawn for place in line.at}))

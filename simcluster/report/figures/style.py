@@ -14,8 +14,10 @@ matplotlib.use("Agg")
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from simcluster.errors import InputError, Mistake
 
@@ -131,6 +133,11 @@ def byte_unit(most: float) -> tuple[float, str]:
         if most >= 2 * scale:
             return 1 / scale, unit
     return 1.0, "B"
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Tick labels as plain numbers on a logarithmic axis too: a scenario's `$` must stay text, so math is off."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
 def quiet(axes: Axes, look: Look, axis: str = "y") -> None:

@@ -70,6 +70,7 @@ def _mark_axis(axes: Axes, places: list[float], ticks: dict[float, str]) -> None
     """Logarithmic where values span a factor of eight or more; a tick at each value while they are few."""
     if min(places) > 0 and max(places) / min(places) >= 8:
         axes.set_xscale("log")
+        style.plain_numbers(axes.xaxis)
     if len(ticks) <= 12:
         axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
         axes.xaxis.set_minor_locator(NullLocator())

@@ -14,8 +14,10 @@ from simcluster.cli.options import json_option, scenario_argument, set_option
 @set_option
 @json_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
-def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path | None) -> int:
-    """Simulate SCENARIO and print latency, throughput, where the time goes, memory and wires.
+@click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
+def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path | None, advise: bool | None) -> int:
+    """Simulate SCENARIO and print what binds it, latency, throughput, where the time goes, memory, wires and what to
+    change next.
 
     Exit status 1 if the plan does not fit in memory; nothing is replayed then.
     """
@@ -30,5 +32,11 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path 
     result = simulate(compiled)
     if out is not None:
         folder.write(out, compiled, result)
-    click.echo(machine.result_json(result) if as_json else text.summary(result))
+    if as_json:
+        click.echo(machine.result_json(result))
+        return 0 if result.fits else 1
+    from simcluster.study.advice import advise as find_advice
+
+    wanted = result.fits and advise is not False
+    click.echo(text.summary(result, find_advice(compiled, result, thorough=advise is True) if wanted else None))
     return 0 if result.fits else 1

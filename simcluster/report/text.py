@@ -31,12 +31,14 @@ _LIMITS = {
 }
 
 
-def summary(result: Result) -> str:
-    """What `simcluster run` prints."""
+def summary(result: Result, changes: Table | None = None) -> str:
+    """What `simcluster run` prints; `changes` are those a study found to help."""
     identity = result.identity
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
         parts += [_states(result), _operations(result)]
+    if changes is not None:
+        parts.insert(3, _changes(changes))
     parts += [_memory(result)]
     if result.timeline is not None:
         parts += [_links(result)]
@@ -145,6 +147,19 @@ def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
         show_bytes(row.bytes_infiniband) if row.bytes_infiniband else "",
         _LIMITS[row.limited_by],
     )
+
+
+def _changes(changes: Table) -> str:
+    rows = [
+        (
+            f"--set '{row['change']}'",
+            show_seconds(float(str(row["latency_s"]))),
+            f"{float(str(row['speedup'])):.2f} x as fast",
+        )
+        for row in changes.rows
+    ]
+    body = _grid(rows, right=(1, 2)) if rows else "none of the plans and upgrades tried makes the step faster"
+    return _section(f"{changes.title} (each simulated; latency of a step)", body)
 
 
 def _memory(result: Result) -> str:

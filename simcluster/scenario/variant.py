@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, assert_never
 
 from simcluster.plan import share
 from simcluster.plan.degrees import Degrees
@@ -46,6 +46,8 @@ def faster(scenario: Scenario, resource: Resource, factor: float) -> tuple[str, 
             assert infiniband is not None
             infiniband = replace(infiniband, bytes_per_s=infiniband.bytes_per_s * factor)
             assignment = f"cluster.infiniband.bandwidth={format_exact(infiniband.bytes_per_s, 'bytes/s')}"
+        case _:
+            assert_never(resource)
     changed = replace(cluster, gpu=gpu, nvlink=nvlink, infiniband=infiniband)
     return assignment, replace(scenario, cluster=changed, expect=())
 

@@ -18,9 +18,9 @@ LARGEST = 60_000
 def advise(scenario: Scenario, result: Result, *, thorough: bool = False) -> Table:
     """The best changes found, fastest first: columns change, latency_s, speedup.
 
-    Tried are plans whose groups stay inside a node (replayed on one node, as such nodes do not touch).  Where fewer than
-    three of them help, and the run is not large, or always if `thorough`: twice the bandwidth or FLOPS that most of the
-    step waits for.  Changes that gain nothing are left out, so the table may be empty.
+    Tried are plans whose groups stay inside a node (replayed on one node, as such nodes do not touch).  Where fewer
+    than three of them help and the run is not large, or always if `thorough`, also twice the bandwidth or FLOPS that
+    most of the step waits for.  Changes that gain nothing are left out, so the table may be empty.
     """
     assert result.timeline is not None
     now_s = result.timeline.end_s

@@ -17,9 +17,9 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool) -> int:
     Exit status 1 if a check or an expectation fails.
     """
     from simcluster.pipeline import simulate
-    from simcluster.report import machine, text
+    from simcluster.report import listing, machine
     from simcluster.scenario.compile import load
 
     result = simulate(load(scenario, overrides))
-    click.echo(machine.check_json(result) if as_json else text.checks(result.checks))
+    click.echo(machine.check_json(result) if as_json else listing.checks(result.checks))
     return 0 if all(check.passed for check in result.checks) else 1

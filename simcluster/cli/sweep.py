@@ -39,7 +39,7 @@ def command(
     A point that is no valid scenario or does not fit is a row with its reason; exit status 2 only if every point is.
     """
     from simcluster.cli.plot import refuse_unwritable
-    from simcluster.report import machine, text
+    from simcluster.report import listing, machine
     from simcluster.scenario.compile import read_text
     from simcluster.study.grid import parse_axis
     from simcluster.study.sweep import sweep
@@ -70,7 +70,7 @@ def command(
         chart = scaling_chart if table.swept[0] == "cluster.nodes" else sweep_chart
         style.save(chart.draw(table, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)
-    click.echo(machine.table_json(table) if as_json else text.table(table))
+    click.echo(machine.table_json(table) if as_json else listing.table(table))
     return 0 if valid else 2
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
-
+from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
-from simcluster.timeline.check import Check
 from simcluster.timeline.links import link_rows
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
@@ -36,13 +33,11 @@ def summary(result: Result, changes: Table | None = None) -> str:
     identity = result.identity
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
-        parts += [_states(result), _operations(result)]
-    if changes is not None:
-        parts.insert(3, _changes(changes))
+        parts += [_states(result), _operations(result), _communication(result)]
     parts += [_memory(result)]
     if result.timeline is not None:
         parts += [_links(result)]
-    parts += [_checks_in_short(result), _provenance(result)]
+    parts += [_checks_in_short(result)] + ([_changes(changes)] if changes is not None else []) + [_provenance(result)]
     return "\n\n".join(parts)
 
 
@@ -51,7 +46,7 @@ def verdict(result: Result) -> str:
     total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
     if result.timeline is None:
         worst = max(result.memory.items(), key=lambda item: item[1].bytes)
-        return _fill(
+        return fill(
             f"{result.identity.plan} does not fit: the fullest GPU needs {show_bytes(total)} and has "
             f"{show_bytes(capacity)}, {show_bytes(total - capacity)} too little; {worst[0]} takes "
             f"{show_bytes(worst[1].bytes)}. Nothing was replayed, so there is no latency or throughput."
@@ -60,11 +55,11 @@ def verdict(result: Result) -> str:
     busy, exposed = values["compute_busy"] or 0.0, values["exposed_communication"] or 0.0
     mfu = f"MFU is {metric.show('mfu', values['mfu'])}"
     if busy >= exposed:
-        return _fill(
+        return fill(
             f"Bound by its kernels: GPUs compute {show_percent(busy)} of the step, most of it in "
             f"{_costliest(result, compute=True)}; {show_percent(exposed)} is exposed communication. {mfu}."
         )
-    return _fill(
+    return fill(
         f"Bound by communication: {show_percent(exposed)} of the step is exposed communication, most of it "
         f"{_costliest(result, compute=False)}; GPUs compute {show_percent(busy)} of it. {mfu}."
     )
@@ -102,7 +97,7 @@ def _headline(result: Result) -> str:
         ),
         ("MFU", metric.show("mfu", values["mfu"])),
     ]
-    return _aligned([row for row in rows if row[1] != "none"])
+    return aligned([row for row in rows if row[1] != "none"])
 
 
 def _states(result: Result) -> str:
@@ -113,7 +108,7 @@ def _states(result: Result) -> str:
         share = values[path] or 0.0
         bar = "█" * round(share * _BAR)
         rows.append((name, show_seconds(share * latency_s), show_percent(share), bar))
-    return _section("Where a GPU's time goes (mean over GPUs)", _grid(rows, right=(1, 2)))
+    return section("Where a GPU's time goes (mean over GPUs)", grid(rows, right=(1, 2)))
 
 
 def _operations(result: Result) -> str:
@@ -132,7 +127,7 @@ def _operations(result: Result) -> str:
     rows: list[tuple[str, ...]] = [header]
     for row in sorted(result.by_operation, key=lambda row: row.seconds, reverse=True):
         rows.append(_operation(row, latency_s))
-    return _section("Operations (per GPU and step, costliest first)", _grid(rows, right=tuple(range(1, 8))))
+    return section("Operations (per GPU and step, costliest first)", grid(rows, right=tuple(range(1, 8))))
 
 
 def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
@@ -149,6 +144,32 @@ def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
     )
 
 
+def _communication(result: Result) -> str:
+    """Every collective with its algorithm, its time with the wires to itself, and what of it no kernel hides."""
+    found = [row for row in result.by_operation if row.kind != "compute"]
+    if not found:
+        return section("Communication", "none: no collective has more than one member")
+    rows: list[tuple[str, ...]] = [
+        ("collective", "algorithm", "sent each", "alone each", "time", "exposed", "limited by")
+    ]
+    for row in sorted(found, key=lambda row: row.seconds, reverse=True):
+        count = max(1, row.count)
+        rows.append(
+            (
+                row.name,
+                f"{row.algorithm} {row.kind.replace('_', '-')}",
+                show_bytes(row.bytes / count),
+                show_seconds(row.alone_seconds / count),
+                show_seconds(row.seconds),
+                show_seconds(row.exposed_seconds),
+                _LIMITS[row.limited_by],
+            )
+        )
+    points = metric.show("synchronisation_points_per_layer", result.metrics["synchronisation_points_per_layer"])
+    title = f"Communication (per GPU and step; {points} synchronisation points a layer)"
+    return section(title, grid(rows, right=(2, 3, 4, 5)))
+
+
 def _changes(changes: Table) -> str:
     rows = [
         (
@@ -158,15 +179,15 @@ def _changes(changes: Table) -> str:
         )
         for row in changes.rows
     ]
-    body = _grid(rows, right=(1, 2)) if rows else "none of the plans and upgrades tried makes the step faster"
-    return _section(f"{changes.title} (each simulated; latency of a step)", body)
+    body = grid(rows, right=(1, 2)) if rows else "none of the plans and upgrades tried makes the step faster"
+    return section(f"{changes.title} (each simulated; latency of a step)", body)
 
 
 def _memory(result: Result) -> str:
     total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
     rows = [(name, show_bytes(part.bytes), part.formula) for name, part in result.memory.items() if part.bytes]
     rows.append(("total", show_bytes(total), f"{show_percent(total / capacity)} of {show_bytes(capacity)}"))
-    return _section("Memory of the fullest GPU", _grid(rows, right=(1,)))
+    return section("Memory of the fullest GPU", grid(rows, right=(1,)))
 
 
 def _links(result: Result) -> str:
@@ -183,79 +204,19 @@ def _links(result: Result) -> str:
             )
         )
     if len(rows) == 1:
-        return _section("Wires", "  none: one GPU")
-    return _section("Wires (all of a kind, per step; use is of usable bandwidth)", _grid(rows, right=(1, 2, 3, 4)))
+        return section("Wires", "  none: one GPU")
+    return section("Wires (all of a kind, per step; use is of usable bandwidth)", grid(rows, right=(1, 2, 3, 4)))
 
 
 def _checks_in_short(result: Result) -> str:
     failed = [check.name for check in result.checks if not check.passed]
     if not failed:
         return f"Checks: all {len(result.checks)} hold."
-    return _fill(
+    return fill(
         f"Checks: {len(failed)} of {len(result.checks)} fail: {'; '.join(failed)}. `simcluster check` says why."
     )
 
 
 def _provenance(result: Result) -> str:
     rows = [(name, source.kind, source.source) for name, source in result.provenance.items()]
-    return _section("Where times come from", _grid(rows))
-
-
-def checks(found: Sequence[Check]) -> str:
-    """What `simcluster check` prints: a mark, the claim, what came out, and why."""
-    lines = []
-    for check in found:
-        mark = "ok  " if check.passed else "FAIL"
-        lines.append(f"{mark}  {check.name}  (computed: {check.actual})")
-        lines.append(textwrap.fill(check.why, width=110, initial_indent=" " * 6, subsequent_indent=" " * 6))
-    failed = sum(not check.passed for check in found)
-    lines.append("")
-    lines.append(f"{len(found) - failed} of {len(found)} checks hold, {failed} fail.")
-    return "\n".join(lines)
-
-
-def table(shown: Table) -> str:
-    """A study's table with the columns a reader compares; empty columns are left out."""
-    wanted = (*shown.swept, "convention", "latency_s", "throughput_tokens_per_s", "mfu", "compute_busy",
-              "exposed_communication", "memory.fraction", "reason")  # fmt: skip
-    columns = sorted((column for column in shown.columns if column.name in wanted), key=lambda c: c.name == "reason")
-    columns = [column for column in columns if any(cell not in (None, "") for cell in shown.column(column.name))]
-    rows = [tuple(column.name for column in columns)]
-    for row in shown.rows:
-        rows.append(tuple(_cell(column.name, row[column.name]) for column in columns))
-    numeric = tuple(index for index, column in enumerate(columns) if column.name in metric.METRICS)
-    return _grid(rows, right=numeric)
-
-
-def _cell(name: str, value: object) -> str:
-    if value is None:
-        return ""
-    if name in metric.METRICS:
-        return metric.show(name, float(str(value)))
-    return textwrap.shorten(str(value), 80, placeholder=" …") if name == "reason" else str(value)
-
-
-def _section(title: str, body: str) -> str:
-    return f"{title}\n{'-' * len(title)}\n{body}"
-
-
-def _aligned(rows: Sequence[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _grid(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> str:
-    """Columns padded to their widest cell, the `right` ones right-aligned."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _fill(text: str) -> str:
-    return textwrap.fill(text, width=110)
+    return section("Where times come from", grid(rows))

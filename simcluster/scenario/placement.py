@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from simcluster.plan.layout import Layout
 from simcluster.scenario.scenario import Scenario
 
@@ -25,6 +28,16 @@ def placement_text(rows: list[dict[str, object]]) -> str:
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def placement_csv(rows: list[dict[str, object]]) -> str:
+    """One line a rank under a header; experts and layers are separated by blanks."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: " ".join(map(str, v)) if isinstance(v, tuple) else v for key, v in row.items()})
+    return buffer.getvalue()
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,45 @@
+"""Lists as text: the checks of a result, the rows of a study."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from simcluster.report.layout import grid
+from simcluster.timeline import metric
+from simcluster.timeline.check import Check
+from simcluster.timeline.table import Table
+
+
+def checks(found: Sequence[Check]) -> str:
+    """What `simcluster check` prints: a mark, the claim, what came out, and why."""
+    lines = []
+    for check in found:
+        mark = "ok  " if check.passed else "FAIL"
+        lines.append(f"{mark}  {check.name}  (computed: {check.actual})")
+        lines.append(textwrap.fill(check.why, width=110, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    failed = sum(not check.passed for check in found)
+    lines.append("")
+    lines.append(f"{len(found) - failed} of {len(found)} checks hold, {failed} fail.")
+    return "\n".join(lines)
+
+
+def table(shown: Table) -> str:
+    """A study's table with the columns a reader compares; empty columns are left out."""
+    wanted = (*shown.swept, "convention", "latency_s", "throughput_tokens_per_s", "mfu", "compute_busy",
+              "exposed_communication", "memory.fraction", "reason")  # fmt: skip
+    columns = sorted((column for column in shown.columns if column.name in wanted), key=lambda c: c.name == "reason")
+    columns = [column for column in columns if any(cell not in (None, "") for cell in shown.column(column.name))]
+    rows = [tuple(column.name for column in columns)]
+    for row in shown.rows:
+        rows.append(tuple(_cell(column.name, row[column.name]) for column in columns))
+    numeric = tuple(index for index, column in enumerate(columns) if column.name in metric.METRICS)
+    return grid(rows, right=numeric)
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name in metric.METRICS:
+        return metric.show(name, float(str(value)))
+    return textwrap.shorten(str(value), 80, placeholder=" …") if name == "reason" else str(value)

@@ -15,7 +15,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 UV := uv==0.13.9
 
 .DELETE_ON_ERROR:
-.PHONY: setup setup-dev demo test lint types contract notebooks wheel lock goldens bench clean
+.PHONY: setup setup-dev demo test lint types contract notebooks wheel lock goldens pictures bench clean
 
 setup: $(RUNTIME)
 setup-dev: $(DEV)
@@ -57,6 +57,9 @@ lock: | $(BIN)/pip
 	$(PIP) install "$(UV)"
 	$(COMPILE) --group build --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+pictures: $(DEV)
+	$(BIN)/python -m tests.report.draw_all
 
 goldens: $(DEV)
 	$(BIN)/python tests/goldens/write.py

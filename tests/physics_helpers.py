@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simpy
+from hypothesis import HealthCheck, settings
 
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu
@@ -50,6 +51,13 @@ IDEAL = (
     "cluster.infiniband.latency=0 s",
 )
 """Overrides that leave nothing but closed forms: efficiencies 1, overheads and latencies 0."""
+
+
+def law(max_examples: int) -> settings:
+    """Settings of a property: the same examples every time, and no clock in the verdict."""
+    return settings(
+        derandomize=True, deadline=None, max_examples=max_examples, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 def ideal_gpu() -> Gpu:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simcluster.pipeline import simulate
@@ -12,7 +12,7 @@ from simcluster.plan.share import Share
 from simcluster.program.lower import lower
 from simcluster.program.program import Collective, Program
 from simcluster.scenario.compile import compile_text
-from tests.physics_helpers import EXAMPLE, answer, as_text, row, run_text
+from tests.physics_helpers import EXAMPLE, answer, as_text, law, row, run_text
 from tests.program import reference
 from tests.program.reference import Case, Hardware
 
@@ -147,7 +147,7 @@ def scenario_text(case: Case) -> str:
     )
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@law(150)
 @given(case=routed_cases())
 def test_every_figure_of_a_random_plan_is_the_reference_s(case: Case) -> None:
     result = simulate(compile_text(scenario_text(case), "x.yaml"))

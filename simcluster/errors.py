@@ -23,7 +23,12 @@ class Mistake:
     origin: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.origin, self.path, self.what) if part)
+        return printable(": ".join(part for part in (self.origin, self.path, self.what) if part))
+
+
+def printable(text: str) -> str:
+    """The text with control and formatting characters written out, so that a terminal shows them and does not obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class InputError(ValueError):

@@ -47,7 +47,7 @@ _EXAMPLE: dict[Dimension, str] = {
     "FLOP": "550 GFLOP",
 }
 
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*", re.ASCII)
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*", re.ASCII)
 
 
 def parse(text: object, dimension: Dimension) -> float:
@@ -72,7 +72,7 @@ def parse(text: object, dimension: Dimension) -> float:
         raise ValueError(_unknown_unit(unit, dimension))
     try:
         value = float(Decimal(number.replace("_", "")) * scale)
-    except (InvalidOperation, OverflowError):
+    except (InvalidOperation, OverflowError, ValueError):
         raise ValueError(f"{_shown(text)} is out of range") from None
     if value < 0:
         raise ValueError(f"{text} is negative; a quantity here is zero or more")
@@ -95,6 +95,8 @@ def _unknown_unit(unit: str, dimension: Dimension) -> str:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "…"
 

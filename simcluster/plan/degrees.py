@@ -55,9 +55,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A plan for a given number of GPUs: its name, the degrees it stands for, and which reading that took."""
+    """A plan for a given number of GPUs: its name, the degrees it stands for, and which reading that took.
+
+    `named` tells a name that was written from one that was found for written degrees.
+    """
 
     name: str
+    named: bool
     degrees: Degrees
     convention: Convention
     counts: Counts

@@ -19,7 +19,8 @@ def from_mapping(
     """
     tp, pp, cp, ep = (written.get(axis, 1) for axis in ("tp", "pp", "cp", "ep"))
     if gpus % (tp * pp * cp):
-        raise ValueError(f"tp {tp} x pp {pp} x cp {cp} = {tp * pp * cp} does not divide the cluster's {gpus} GPUs")
+        product = f"tp {tp} x pp {pp} x cp {cp} = {tp * pp * cp}"
+        raise ValueError(f"{product} does not divide the cluster's {gpus} GPUs; {_near_tp(tp, gpus // (pp * cp))}")
     stage = gpus // pp
     dp = written.get("dp", stage // (tp * cp))
     if tp * cp * dp != stage:
@@ -41,6 +42,13 @@ def from_mapping(
     return _labelled(name, degrees, taken)
 
 
+def _near_tp(tp: int, most: int) -> str:
+    """The tensor degrees next to `tp` that divide `most` GPUs, as advice."""
+    divisors = [d for d in range(1, min(most, 4 * tp) + 1) if most % d == 0]
+    near = [d for d in divisors if d < tp][-1:] + [d for d in divisors if d > tp][:1]
+    return "use " + " or ".join(f"tp: {d}" for d in near) if near else "use smaller degrees"
+
+
 def _expert_tensor_degree(
     written: Mapping[str, int], stage: int, tp: int, ep: int, convention: Convention | None
 ) -> int:
@@ -57,12 +65,13 @@ def _expert_tensor_degree(
 def _labelled(name: str | None, degrees: Degrees, convention: Convention) -> Plan:
     if name is None:
         own = Counts(orthogonal=degrees.gpus if degrees.etp == degrees.tp else None, folded=degrees.gpus)
-        return Plan(name=canonical_name(degrees, convention), degrees=degrees, convention=convention, counts=own)
+        name = canonical_name(degrees, convention)
+        return Plan(name=name, named=False, degrees=degrees, convention=convention, counts=own)
     parts = parse(name)
     replicas = [read(parts, convention, count) for count in _replica_counts(parts, convention, degrees.gpus)]
     if degrees not in replicas:
         raise ValueError(f"the label {name} does not stand for these degrees; leave name out")
-    return Plan(name=name, degrees=degrees, convention=convention, counts=counts(parts))
+    return Plan(name=name, named=True, degrees=degrees, convention=convention, counts=counts(parts))
 
 
 def _replica_counts(parts: Mapping[str, int], convention: Convention, gpus: int) -> tuple[int, ...]:

@@ -72,7 +72,7 @@ def resolve(name: str, gpus: int, prefer: Convention | None = None) -> Plan:
     if not found:
         raise ValueError(_no_reading(name, parts, gpus))
     convention, degrees = next((reading for reading in found if reading[0] == prefer), found[0])
-    return Plan(name=name, degrees=degrees, convention=convention, counts=counts(parts))
+    return Plan(name=name, named=True, degrees=degrees, convention=convention, counts=counts(parts))
 
 
 def other_reading(plan: Plan) -> tuple[Convention, Degrees] | None:

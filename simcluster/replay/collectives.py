@@ -6,8 +6,9 @@ Sizes are per byte of the collective's payload (nccl-tests' size), so one patter
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import assert_never
 
 import numpy as np
@@ -71,8 +72,10 @@ def _ring(group: Group, gpus_per_node: int, *, volume: float, steps: int) -> Pat
 def ring_orders(group: Group, gpus_per_node: int) -> tuple[Group, ...]:
     """One ring in rank order, or one per member of a node where the group has equally many in each of several nodes.
 
-    Ring r enters node k at its member (r - k) mod g and leaves from the member before it, where it enters node k + 1:
-    each ring stays on a rail from node to node and the g rings leave each node through g different NICs, as NCCL's do.
+    A ring leaves each node where it enters the next, so it stays on a rail from node to node, and the g rings leave
+    each node through g different NICs, as NCCL's do.  In a node it goes from its member e over all others to member
+    e + s; the shifts s of all nodes add up to a multiple of g, so the ring also closes on its rail.  Only with two
+    members in each of an odd number of nodes no such shifts exist, and the closing hop changes rail.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for rank in group:
@@ -81,7 +84,30 @@ def ring_orders(group: Group, gpus_per_node: int) -> tuple[Group, ...]:
     if len(members) == 1 or len(per_node) > 1:
         return (group,)
     (size,) = per_node
+    entries = list(accumulate(_shifts(len(members), size), initial=0))
     return tuple(
-        tuple(ranks[(ring - k + j) % size] for k, ranks in enumerate(members.values()) for j in range(size))
+        tuple(
+            ranks[(ring + position) % size]
+            for ranks, entry, leave in zip(members.values(), entries, entries[1:], strict=False)
+            for position in _path(entry % size, leave % size, size)
+        )
         for ring in range(size)
     )
+
+
+def _shifts(nodes: int, size: int) -> list[int]:
+    """From the member a ring enters to the one it leaves by, for each node: not zero unless alone, together a multiple
+    of `size` where that can be."""
+    if size == 1:
+        return [0] * nodes
+    if nodes % 2 == 0 or size == 2:
+        return [1 if node % 2 == 0 else -1 for node in range(nodes)]
+    return [1, -1] * ((nodes - 3) // 2) + [1, 1, size - 2]
+
+
+def _path(entry: int, leave: int, size: int) -> Iterator[int]:
+    """All members of a node, from `entry` to `leave`."""
+    yield entry
+    yield from (member for member in range(size) if member not in (entry, leave))
+    if leave != entry:
+        yield leave

@@ -49,7 +49,10 @@ def compile_text(text: str, origin: str, overrides: Sequence[str] = (), prefer: 
     """The scenario in `text`; see `load`."""
     document = read(text, origin)
     for assignment in overrides:
-        override.apply(document, assignment)
+        try:
+            override.apply(document, assignment)
+        except InputError as error:
+            document.mistakes += error.mistakes
     return _Compiler(document, prefer).scenario()
 
 
@@ -59,7 +62,7 @@ class _Compiler:
     def __init__(self, document: Document, prefer: Convention | None) -> None:
         self.document = document
         self.prefer = prefer
-        self.mistakes: list[Mistake] = []
+        self.mistakes = list(document.mistakes)
 
     def scenario(self) -> Scenario:
         root = self._root()
@@ -68,14 +71,14 @@ class _Compiler:
         model = self._model(root)
         cluster, reserved_bytes = self._cluster(root)
         gpus = cluster.gpus if cluster is not None else self._gpus_as_written(root)
-        plan = self._plan(root, gpus) if gpus is not None else None
+        plan = self._plan(root, gpus)
         rule, workload = self._workload(root, gpus, plan)
         if model is not None and plan is not None and workload is not None:
             self._report(share.mistakes(model, plan.degrees, workload))
         if model is not None and cluster is not None:
             self._report(build.missing_peaks(model, cluster.gpu))
         if self.mistakes:
-            raise InputError(dict.fromkeys(self.mistakes))
+            raise InputError(self._told_once())
         assert model is not None
         assert cluster is not None
         assert plan is not None
@@ -91,6 +94,12 @@ class _Compiler:
             reserved_memory_bytes=reserved_bytes,
             expect=expect,
         )
+
+    def _told_once(self) -> Iterable[Mistake]:
+        """The mistakes without repetitions; what could not be read is not complained of a second time."""
+        unread = {mistake.path for mistake in self.document.mistakes if mistake.path}
+        kept = self.mistakes[len(self.document.mistakes) :]
+        return dict.fromkeys([*self.document.mistakes, *(m for m in kept if m.path not in unread)])
 
     def _wrong(self, path: str, what: str) -> None:
         self.mistakes.append(self.document.mistake(tuple(path.split(".")) if path else (), what))
@@ -173,20 +182,27 @@ class _Compiler:
         if not isinstance(tree, dict):
             return None
         nodes, per_node = tree.get("nodes"), tree.get("gpus_per_node")
-        if type(nodes) is int and type(per_node) is int and 0 < nodes * per_node <= 10**9:
+        if type(nodes) is int and type(per_node) is int and 0 < nodes <= 10**7 and 0 < per_node <= 1024:
             return nodes * per_node
         return None
 
-    def _plan(self, root: dict[str, Value], gpus: int) -> Plan | None:
+    def _plan(self, root: dict[str, Value], gpus: int | None) -> Plan | None:
+        """The plan on `gpus` GPUs; where their number is unknown, only what is wrong with the plan in itself."""
         tree = root.get("plan")
-        if tree is None:
+        if "plan" not in root:
+            return None
+        if not isinstance(tree, str | dict):
+            self._wrong("plan", "expected a name such as EP64_TP2_PP1, or degrees such as {tp: 2, ep: 64}")
             return None
         try:
             if isinstance(tree, str):
+                plan_name.parse(tree)
+                if gpus is None:
+                    return None
                 plan = plan_name.resolve(tree, gpus, self.prefer)
             else:
                 form = self._section(root, "plan", PlanForm)
-                if form is None:
+                if form is None or gpus is None:
                     return None
                 written = form.model_dump(exclude={"name", "convention"}, exclude_none=True)
                 plan = mapping.from_mapping(written, gpus, form.convention, form.name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from math import isinf
 
 import yaml
 
@@ -33,11 +34,15 @@ _CONSTANTS: dict[str, bool | None] = {
 
 @dataclass(slots=True)
 class Document:
-    """A tree of plain values, and where each path was written (`file:line:col`, or the option that set it)."""
+    """A tree of plain values, and where each path was written (`file:line:col`, or the option that set it).
+
+    `mistakes` are values that could not be taken as written; they stand in the tree as None.
+    """
 
     root: Value
     origin: str
     places: dict[Path, str] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
 
     def place(self, path: Path) -> str:
         """Where `path` was written, or the nearest thing around it."""
@@ -55,7 +60,7 @@ def dotted(path: Path) -> str:
 
 
 def read(text: str, origin: str) -> Document:
-    """The one document in `text`; InputError with its line and column for anything refused."""
+    """The one document in `text`; InputError with its line and column for anything hostile or no YAML at all."""
     if len(text) > LARGEST_TEXT:
         raise InputError(Mistake(what=f"longer than {LARGEST_TEXT:,} characters; a scenario is a page", origin=origin))
     builder = _Builder(origin)
@@ -68,8 +73,7 @@ def read(text: str, origin: str) -> Document:
         place = f"character {error.character!r} at offset {error.position}"
         what = f"{place} is not allowed in YAML; save the file as UTF-8 text"
         raise InputError(Mistake(what=what, origin=origin)) from None
-    if builder.mistakes:
-        raise InputError(builder.mistakes)
+    builder.document.mistakes = builder.mistakes
     return builder.document
 
 
@@ -84,7 +88,11 @@ def scalar(text: str) -> Value:
         return int(text)
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text} is not a finite number")
-    return float(text) if _FLOAT.fullmatch(text) else text
+    if _FLOAT.fullmatch(text) is None:
+        return text
+    if isinf(float(text)):
+        raise ValueError(f"{text:.40} is not a finite number here: it is too large")
+    return float(text)
 
 
 def _syntax(error: yaml.MarkedYAMLError, origin: str) -> Mistake:

@@ -5,22 +5,37 @@ from __future__ import annotations
 from simcluster.errors import InputError, Mistake
 from simcluster.plan import name as plan_name
 from simcluster.scenario import catalogue
-from simcluster.scenario.document import Document, Path, Value, dotted, read
+from simcluster.scenario.document import DEEPEST, Document, Path, Value, dotted, read
+from simcluster.scenario.schema import DEFAULT_COMPUTE_EFFICIENCY, PRECISION_PARTS
+
+LONGEST_PATH = 200
+"""Characters of the longest path that is looked at."""
 
 
 def apply(document: Document, assignment: str) -> None:
     """Set `PATH=VALUE` in the document; VALUE is read as YAML.  InputError if it is no assignment or leads nowhere."""
-    origin = f"--set {assignment:.80}"
+    origin = f"--set {assignment}" if len(assignment) <= 80 else f"--set {assignment:.77}…"
     written, equals, text = assignment.partition("=")
     path: Path = tuple(written.strip().split("."))
-    if not equals or not all(path):
+    if not equals or not all(path) or len(path) > DEEPEST or len(written) > LONGEST_PATH:
         raise InputError(Mistake(what="expected PATH=VALUE, such as plan=EP8_TP1_PP1", origin=origin))
-    value = read(text, origin).root
+    found = read(text, origin)
+    if found.mistakes:
+        raise InputError(Mistake(what=mistake.what, path=dotted(path), origin=origin) for mistake in found.mistakes)
     if not isinstance(document.root, dict):
         return
     node: dict[str, Value] = document.root
     for depth, key in enumerate(path[:-1], start=1):
-        child = written_out(path[:depth], node.get(str(key), {}))
+        try:
+            child = written_out(path[:depth], node.get(str(key)))
+        except InputError as error:
+            where = document.place(path[:depth])
+            raise InputError(Mistake(what=error.mistakes[0].what, path=dotted(path[:depth]), origin=where)) from None
+        if path[:depth] == ("cluster", "gpu", "efficiency", "compute") and not isinstance(child, dict):
+            child = _per_precision(document.root, child)
+        if child is None:
+            child = {}
+            document.places[path[:depth]] = origin
         if not isinstance(child, dict):
             what = f"{dotted(path[:depth])} is {child!r:.40}, which has no part {path[depth]}"
             raise InputError(Mistake(what=what, path=dotted(path), origin=origin))
@@ -28,13 +43,27 @@ def apply(document: Document, assignment: str) -> None:
         node = child
     if path[0] == "plan" and len(path) == 2:
         node.pop("name", None)
-    node[str(path[-1])] = value
+    node[str(path[-1])] = found.root
     document.places = {place: where for place, where in document.places.items() if place[: len(path)] != path}
     document.places[path] = origin
 
 
+def _per_precision(root: dict[str, Value], compute: Value) -> Value:
+    """One compute efficiency, or the default, as one for each precision that has a peak."""
+    cluster = root.get("cluster")
+    gpu = cluster.get("gpu") if isinstance(cluster, dict) else None
+    peak = gpu.get("peak") if isinstance(gpu, dict) else None
+    if not isinstance(peak, dict):
+        return compute
+    return dict.fromkeys(peak, DEFAULT_COMPUTE_EFFICIENCY if compute is None else compute)
+
+
 def written_out(path: Path, value: Value) -> Value:
-    """A catalogue name, plan name or precision shorthand as the mapping it stands for, so that its parts can be set."""
+    """A catalogue name, plan name or precision shorthand as the mapping it stands for, so that its parts can be set.
+
+    A plan name's DP is left out: it counts replicas in one reading and attention ranks in the other, and follows from
+    the other degrees in both.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -46,10 +75,10 @@ def written_out(path: Path, value: Value) -> Value:
             case ("model",):
                 return catalogue.look_up("model", value)
             case ("plan",):
-                return {part.lower(): degree for part, degree in plan_name.parse(value).items()}
+                parts = plan_name.parse(value)
+                return {part.lower(): degree for part, degree in parts.items() if part != "DP"}
             case ("model", "precision"):
-                parts = ("weights", "compute", "attention", "kv_cache", "dispatch")
-                return dict.fromkeys(parts, value)
+                return dict.fromkeys(PRECISION_PARTS, value)
             case _:
                 return value
     except ValueError as error:

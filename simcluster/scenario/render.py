@@ -149,5 +149,5 @@ def _moe(moe: Moe) -> Tree:
 
 
 def _plan(plan: Plan) -> Tree:
-    label: Tree = {} if plan.name.startswith("{") else {"name": plan.name}
+    label: Tree = {"name": plan.name} if plan.named else {}
     return {**label, **plan.degrees.as_dict(), "convention": plan.convention}

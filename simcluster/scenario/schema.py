@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from simcluster import units
-from simcluster.kernels import Precision
+from simcluster.kernels import BYTES_PER_ELEMENT, Precision
+
+DEFAULT_COMPUTE_EFFICIENCY = 0.75
+
+PRECISION_PARTS = ("weights", "compute", "attention", "kv_cache", "dispatch")
+"""What `precision: fp8` sets; the residual stream, reductions and combine stay bf16."""
 
 
 def _quantity(dimension: units.Dimension) -> BeforeValidator:
@@ -24,6 +29,12 @@ def _nonzero(dimension: units.Dimension) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected one line of text without control characters")
+    return text
+
+
 Bytes = Annotated[float, _quantity("bytes")]
 PositiveBytes = Annotated[float, _nonzero("bytes")]
 Seconds = Annotated[float, _quantity("seconds")]
@@ -31,7 +42,8 @@ Bandwidth = Annotated[float, _nonzero("bytes/s")]
 Peak = Annotated[float, _nonzero("FLOP/s")]
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
 ProvenanceName = Literal["measured", "fitted", "datasheet"]
 
 
@@ -58,20 +70,21 @@ class GpuForm(Form):
     collective_overhead: Seconds = 0.0
     reserved_memory: Bytes = 0.0
     provenance: ProvenanceName = "datasheet"
-    source: str = "the scenario's datasheet with the stated default efficiencies"
+    source: Line = "the scenario's datasheet with the stated default efficiencies"
 
     @model_validator(mode="before")
     @classmethod
     def _spread_efficiency(cls, tree: object) -> object:
         """One compute efficiency, or none, stands for every precision that has a peak."""
-        if not isinstance(tree, dict) or not isinstance(tree.get("peak"), dict):
+        if not isinstance(tree, dict):
             return tree
-        written = tree.get("efficiency", {})
+        written, peak = tree.get("efficiency", {}), tree.get("peak")
         if not isinstance(written, dict):
             return tree
-        compute = written.get("compute", 0.75)
+        compute = written.get("compute", DEFAULT_COMPUTE_EFFICIENCY)
         if not isinstance(compute, dict):
-            compute = dict.fromkeys(tree["peak"], compute)
+            known = [name for name in peak if name in BYTES_PER_ELEMENT] if isinstance(peak, dict) else []
+            compute = dict.fromkeys(known, compute)
         return {**tree, "efficiency": {**written, "compute": compute}}
 
 
@@ -82,7 +95,7 @@ class NvLinkForm(Form):
     latency: Seconds = 0.0
     efficiency: Share = 0.80
     provenance: ProvenanceName = "datasheet"
-    source: str = "the scenario's datasheet with the stated default efficiency"
+    source: Line = "the scenario's datasheet with the stated default efficiency"
 
 
 class InfiniBandForm(Form):
@@ -96,7 +109,7 @@ class InfiniBandForm(Form):
     leaf_ports: Annotated[int, Field(ge=2, le=100_000)] = 64
     oversubscription: Annotated[float, Field(ge=1, le=1000)] = 1.0
     provenance: ProvenanceName = "datasheet"
-    source: str = "the scenario's datasheet with the stated default efficiency"
+    source: Line = "the scenario's datasheet with the stated default efficiency"
 
 
 class ClusterForm(Form):
@@ -151,8 +164,7 @@ class ModelForm(Form):
         """`precision: fp8` sets weights, GEMMs, attention, KV cache and dispatch; the rest stays bf16."""
         if not isinstance(tree, dict) or not isinstance(tree.get("precision"), str):
             return tree
-        parts = ("weights", "compute", "attention", "kv_cache", "dispatch")
-        return {**tree, "precision": dict.fromkeys(parts, tree["precision"])}
+        return {**tree, "precision": dict.fromkeys(PRECISION_PARTS, tree["precision"])}
 
 
 class PlanForm(Form):

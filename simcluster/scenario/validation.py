@@ -76,6 +76,8 @@ def _what(form: type[Form], detail: ErrorDetails) -> str:
         case "string_type":
             return f"expected text, got {got}; put it in quotes if it is a name"
         case "dict_type" | "model_type":
+            if detail["loc"][-1:] == ("peak",):
+                return f"expected a mapping such as {{fp8: 400 TFLOPS}}; got {got}"
             known = _keys_at(form, detail["loc"])
             return f"expected a mapping{' with ' + ', '.join(known) if known else ''}; got {got}"
         case "literal_error":

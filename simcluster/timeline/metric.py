@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from simcluster import units
@@ -41,7 +42,7 @@ METRICS: dict[str, Measure] = {
     "flops_per_gpu.total": "FLOP",
     "traffic.nvlink": "bytes",
     "traffic.infiniband": "bytes",
-    "balance.experts_per_gpu_group": "number",
+    "balance.experts_per_gpu_group": "count",
     "balance.expert_load_variance": "number",
     "balance.expert_load_max_over_mean": "number",
     "balance.compute_variance": "number",
@@ -57,6 +58,8 @@ METRICS: dict[str, Measure] = {
 The rows of `modules[]` are addressed by their type: `modules.layer.gpus_per_module`.
 """
 
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,4})?", re.ASCII)
 
 _DIMENSIONS: dict[Measure, units.Dimension] = {"bytes": "bytes", "seconds": "seconds", "FLOP": "FLOP"}
 
@@ -104,10 +107,9 @@ def parse_value(path: str, text: str) -> float:
     number, scale = text.removesuffix("tokens/s") if measure == "tokens/s" else text, 1.0
     if measure == "fraction" and text.endswith("%"):
         number, scale = text.removesuffix("%"), 0.01
-    try:
-        value = float(number) * scale
-    except ValueError:
-        raise ValueError(f"{text!r:.40} is not a number; {path} is a {measure}") from None
+    if _NUMBER.fullmatch(number.strip()) is None:
+        raise ValueError(f"{text!r:.40} is not a number; {path} is a {measure}")
+    value = float(number) * scale
     if not abs(value) <= units.LARGEST:
-        raise ValueError(f"{text!r:.40} is out of range")
+        raise ValueError(f"{text!r:.40} is out of range; {path} is a {measure}")
     return value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -64,7 +66,7 @@ def unpack(path: Path) -> Result:
         return _result(header, arrays)
     except OSError as error:
         raise InputError(Mistake(what=f"cannot be read: {error.strerror or error}", origin=str(path))) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         what = f"is not a timeline of this version ({error}); run the scenario again with --out"
         raise InputError(Mistake(what=what, origin=str(path))) from None
 

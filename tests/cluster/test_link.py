@@ -1,0 +1,41 @@
+"""Links: usable rates and how many nodes a leaf faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from simcluster.cluster.link import InfiniBand
+from tests.physics_helpers import ideal_cluster
+
+
+def infiniband(leaf_ports: int, oversubscription: float, nics_per_node: int = 8) -> InfiniBand:
+    link = ideal_cluster(
+        2, 8, nics_per_node=nics_per_node, leaf_ports=leaf_ports, oversubscription=oversubscription
+    ).infiniband
+    assert link is not None
+    return link
+
+
+@pytest.mark.parametrize("leaf_ports", [2, 11, 24, 32, 48, 64, 88, 128])
+@pytest.mark.parametrize("tenths", [10, 12, 14, 15, 17, 20, 30, 34, 50, 78, 100])
+def test_a_leaf_faces_as_many_nodes_as_its_ports_allow(leaf_ports: int, tenths: int) -> None:
+    """The largest d with d + d / oversubscription <= leaf_ports, in exact arithmetic, at least one."""
+    oversubscription = Fraction(tenths, 10)
+    fitting = [d for d in range(1, leaf_ports) if d + d / oversubscription <= leaf_ports]
+    assert infiniband(leaf_ports, tenths / 10).nodes_per_leaf == max(fitting, default=1)
+
+
+@pytest.mark.parametrize(("leaf_ports", "nics", "nodes"), [(64, 8, 256), (64, 1, 2048), (32, 8, 64), (64, 4, 512)])
+def test_two_levels_join_as_many_nodes_as_spines_have_ports_for_leaves(leaf_ports: int, nics: int, nodes: int) -> None:
+    assert infiniband(leaf_ports, 1.0, nics).largest_two_level_nodes == nodes
+
+
+def test_usable_bandwidth_is_the_efficient_share() -> None:
+    cluster = ideal_cluster(2, 8)
+    assert cluster.nvlink is not None
+    assert cluster.infiniband is not None
+    assert replace(cluster.nvlink, bytes_per_s=450e9, efficiency=0.8).usable_bytes_per_s == pytest.approx(360e9)
+    assert replace(cluster.infiniband, bytes_per_s=50e9, efficiency=0.9).usable_bytes_per_s == pytest.approx(45e9)

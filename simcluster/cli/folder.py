@@ -11,6 +11,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from simcluster.cli import place
 from simcluster.errors import InputError, Mistake
 from simcluster.report.machine import result_json
 from simcluster.scenario.render import render
@@ -24,42 +25,55 @@ FILES = ("resolved.yaml", "result.json", TIMELINE, MANIFEST)
 
 
 def refuse_foreign(folder: Path) -> None:
-    """InputError if the folder holds anything that `run --out` did not write, so that nothing of a user's is lost."""
-    if not folder.exists():
+    """InputError if the folder cannot be written, or holds what no `run --out` wrote: nothing of a user's is lost."""
+    place.refuse_unwritable(folder.resolve() / MANIFEST)
+    if not folder.exists() or not any(folder.iterdir()):
         return
     foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in FILES)
-    if foreign or (any(folder.iterdir()) and not (folder / MANIFEST).exists()):
+    if foreign or not _is_ours(folder / MANIFEST):
         named = foreign[0] if foreign else "files of another kind"
         raise InputError(Mistake(what=f"holds {named}, which no run wrote; name a new folder", origin=str(folder)))
 
 
+def _is_ours(manifest: Path) -> bool:
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"simcluster", "schema_version", "sha256"} <= found.keys()
+
+
 def write(folder: Path, scenario: Scenario, result: Result) -> None:
-    """Write the run's files beside the folder, then put them in its place in one move."""
+    """Write the run's files beside the folder, then put them in its place; a failure leaves what was there."""
     contents = {
         "resolved.yaml": render(scenario).encode(),
         "result.json": (result_json(result) + "\n").encode(),
         TIMELINE: pack(result),
     }
     contents[MANIFEST] = (json.dumps(_manifest(contents), indent=2) + "\n").encode()
+    folder = folder.resolve()
+    place.make_folder(folder.parent)
+    part = old = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            for name, data in contents.items():
-                (part / name).write_bytes(data)
-            part.chmod(0o755)
-            if folder.exists():
-                old = part.with_name(f"{part.name}.old")
-                folder.rename(old)
-                os.rename(part, folder)
-                shutil.rmtree(old)
-            else:
-                os.rename(part, folder)
-        except BaseException:
+        for name, data in contents.items():
+            (part / name).write_bytes(data)
+        part.chmod(0o755)
+        if folder.exists():
+            old = part.with_name(f"{part.name}.old")
+            folder.rename(old)
+        os.rename(part, folder)
+    except BaseException as error:
+        if old is not None and old.exists() and not folder.exists():
+            old.rename(folder)
+        if part is not None:
             shutil.rmtree(part, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise InputError(Mistake(what=f"cannot be written: {error.strerror}", origin=str(folder))) from None
+        if isinstance(error, OSError):
+            what = f"cannot be written: {error.strerror or error}"
+            raise InputError(Mistake(what=what, origin=str(folder))) from None
+        raise
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _manifest(contents: dict[str, bytes]) -> dict[str, object]:

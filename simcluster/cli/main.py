@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -9,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from simcluster.errors import InputError
+from simcluster.errors import InputError, Mistake, printable
 
 COMMANDS = {
     "run": "Simulate a scenario and print what it gives.",
@@ -50,6 +51,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; mistakes go to stderr, and the exit status says what happened."""
     try:
+        if sys.stdout is None:
+            raise InputError(Mistake(what="is closed; there is nowhere to print the result", origin="standard output"))
         code = cli.main(prog_name="simcluster", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -57,7 +60,8 @@ def main() -> NoReturn:
         _complain(str(error))
         sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        _complain(f"{error.ctx.get_usage()}\n" if isinstance(error, click.UsageError) and error.ctx else "", end="")
+        _complain("\n".join(printable(line) for line in f"Error: {error.format_message()}".splitlines()))
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
@@ -65,13 +69,23 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            _our_bug(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain(f"standard output: cannot be written: {error.strerror}")
+        sys.exit(2)
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        _complain(f"this is a bug of simcluster, not of your scenario: {type(error).__name__}: {error}")
-        sys.exit(3)
+        _our_bug(error)
 
 
-def _complain(text: str) -> None:
-    print(text, file=sys.stderr)
+def _our_bug(error: Exception) -> NoReturn:
+    import traceback
+
+    traceback.print_exc()
+    _complain(f"this is a bug of simcluster, not of your scenario: {type(error).__name__}: {error}")
+    sys.exit(3)
+
+
+def _complain(text: str, end: str = "\n") -> None:
+    print(text, file=sys.stderr, end=end)

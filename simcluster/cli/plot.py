@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from simcluster.cli import place
 from simcluster.cli.options import set_option, style_option
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def command(
         raise click.BadParameter(f"rank {wrong[0]} does not exist; ranks are 0 to {count - 1}")
     from simcluster.report.figures import style
 
+    place.make_folder(path.parent)
     style.save(_draw(result, kind, style.LOOKS[style_name], ranks, layers), path)
     click.echo(str(path))
     return 0 if result.fits else 1
@@ -89,7 +91,7 @@ def refuse_unwritable(path: Path) -> None:
     """Complain before the work, not after it."""
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise click.BadParameter(f"{path}: the ending must be .png, .svg or .pdf")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    place.refuse_unwritable(path)
 
 
 def _result(source: str, overrides: tuple[str, ...]) -> Result:

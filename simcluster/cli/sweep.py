@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from simcluster.cli import place
 from simcluster.cli.options import json_option, scenario_argument, set_option, style_option
 
 
@@ -41,15 +42,16 @@ def command(
     from simcluster.cli.plot import refuse_unwritable
     from simcluster.report import listing, machine
     from simcluster.scenario.compile import read_text
-    from simcluster.study.grid import parse_axis
+    from simcluster.study.grid import parse_axis, points
     from simcluster.study.sweep import sweep
 
     axes = [parse_axis(axis) for axis in over]
     if plot is not None:
         refuse_unwritable(plot)
+    points(axes)
     source = read_text(scenario)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        place.make_folder(out)
     try:
         with _progress() as progress:
             table = sweep(source, scenario, axes, overrides=overrides, folder=out, workers=workers, progress=progress)
@@ -60,13 +62,12 @@ def command(
         click.echo(f"interrupted{kept}", err=True)
         return 130
     if out is not None:
-        part = out / ".results.csv.part"
-        part.write_text(machine.table_csv(table), encoding="utf-8")
-        part.replace(out / "results.csv")
+        place.write_text(out / "results.csv", machine.table_csv(table))
     valid = any(reason is None for reason in table.column("reason"))
     if plot is not None and valid:
         from simcluster.report.figures import scaling_chart, style, sweep_chart
 
+        place.make_folder(plot.parent)
         chart = scaling_chart if table.swept[0] == "cluster.nodes" else sweep_chart
         style.save(chart.draw(table, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)

@@ -33,7 +33,10 @@ def parse_axis(text: str) -> Axis:
             values.append(value)
             continue
         low, high = int(span[1]), int(span[2])
-        if high < low or high - low >= MOST_POINTS:
+        if high - low >= MOST_POINTS:
+            what = f"{value} has {high - low + 1:,} values; write low..high with at most {MOST_POINTS:,}"
+            raise InputError(Mistake(what=what, origin=origin))
+        if high < low:
             raise InputError(Mistake(what=f"{value} is no range; write low..high", origin=origin))
         values += [str(number) for number in range(low, high + 1)]
     if not equals or not path.strip() or not values or "" in values:

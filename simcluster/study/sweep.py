@@ -87,7 +87,7 @@ def sweep(
     columns = [*(Column(name=path) for path in paths), Column(name="convention"), Column(name="reason")]
     columns += [Column(name=name, measure=measure) for name, measure in METRICS.items() if name not in paths]
     rows = tuple({column.name: done[point.key].get(column.name) for column in columns} for point in todo)
-    return Table(title=origin, columns=tuple(columns), rows=rows, swept=tuple(paths))
+    return Table(title=origin, columns=tuple(columns), rows=rows, swept=tuple(paths), reading=prefer)
 
 
 def simulate_point(point: Point) -> Row:

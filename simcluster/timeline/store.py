@@ -60,7 +60,7 @@ def pack(result: Result) -> bytes:
 def unpack(path: Path) -> Result:
     """The result in a `timeline.npz`; InputError if the file is missing or not one of ours."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays.pop("header")))
         return _result(header, arrays)

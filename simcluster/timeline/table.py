@@ -20,13 +20,15 @@ class Column:
 class Table:
     """Rows under columns; a cell is None where a row has no such value.
 
-    `swept` names the columns that were varied, the first of them along a figure's axis.
+    `swept` names the columns that were varied, the first of them along a figure's axis; `reading` is how the base
+    scenario's plan name was read, where there is one.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Cell], ...]
     swept: tuple[str, ...]
+    reading: str | None = None
 
     def column(self, name: str) -> tuple[Cell, ...]:
         """One column's cells, top to bottom."""

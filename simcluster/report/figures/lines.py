@@ -16,7 +16,7 @@ MOST_LINES = 8
 class Line:
     """One line: its label, colour and marker, and its rows by place along the axis, left to right.
 
-    `hollow` marks rows whose plan was read under another convention than the sweep's first.
+    `hollow` marks rows whose plan was read under another convention than the base scenario's.
     """
 
     label: str
@@ -42,6 +42,7 @@ def lines(table: Table, places: list[float], look: style.Look) -> list[Line]:
     """The first lines of a table (at most eight), of rows that have a latency; `places` is each row's place."""
     others = table.swept[1:]
     first = next((cell for cell in table.column("convention") if cell is not None), None)
+    usual = table.reading or first
     grouped: dict[tuple[str, ...], list[tuple[float, dict[str, Cell]]]] = {}
     for place, row in zip(places, table.rows, strict=True):
         if row["latency_s"] is not None:
@@ -51,15 +52,21 @@ def lines(table: Table, places: list[float], look: style.Look) -> list[Line]:
         members = sorted(members, key=lambda member: member[0])
         found.append(
             Line(
-                label=", ".join(values),
+                label=_label(values),
                 colour=look.cycle[number],
                 marker=style.MARKERS[number],
                 at=tuple(place for place, _ in members),
                 rows=tuple(row for _, row in members),
-                hollow=tuple(row["convention"] != first for _, row in members),
+                hollow=tuple(row["convention"] != usual for _, row in members),
             )
         )
     return found
+
+
+def _label(values: tuple[str, ...]) -> str:
+    """The values of a line; matplotlib leaves labels that begin with an underscore out of legends."""
+    text = ", ".join(values)
+    return f" {text}" if text.startswith("_") else text
 
 
 def left_out(table: Table, drawn: list[Line]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,9 +156,11 @@ def save(figure: Figure, path: Path) -> None:
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     part = path.with_name(f".{path.name}.part")
     try:
-        with rc_context(_settings(LIGHT)):
+        with rc_context(_settings(LIGHT)), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
             figure.savefig(part, format=kind, dpi=150, metadata=metadata)
         part.replace(path)
     except OSError as error:
+        raise InputError(Mistake(what=f"cannot be written: {error.strerror or error}", origin=str(path))) from None
+    finally:
         part.unlink(missing_ok=True)
-        raise InputError(Mistake(what=f"cannot be written: {error.strerror}", origin=str(path))) from None

@@ -9,14 +9,10 @@ import click
 
 from simcluster.cli import place
 from simcluster.cli.options import set_option, style_option
+from simcluster.report.figures import KINDS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from simcluster.report.figures.style import Look
     from simcluster.timeline.result import Result
-
-KINDS = ("utilization", "timeline", "breakdown", "memory", "links", "topology", "throughput", "latency")
 
 
 @click.command("plot")
@@ -55,36 +51,12 @@ def command(
     wrong = [rank for rank in ranks if not 0 <= rank < count]
     if wrong:
         raise click.BadParameter(f"rank {wrong[0]} does not exist; ranks are 0 to {count - 1}")
-    from simcluster.report.figures import style
+    from simcluster.report.figures import kinds, style
 
     place.make_folder(path.parent)
-    style.save(_draw(result, kind, style.LOOKS[style_name], ranks, layers), path)
+    style.save(kinds.draw(result, kind, style.LOOKS[style_name], ranks or None, layers), path)
     click.echo(str(path))
     return 0 if result.fits else 1
-
-
-def _draw(result: Result, kind: str, look: Look, ranks: tuple[int, ...], layers: int) -> Figure:
-    from simcluster.report.figures import breakdown, links, memory, steps, timeline_chart, topology, utilization
-
-    match kind:
-        case "utilization":
-            return utilization.draw(result, look)
-        case "timeline":
-            return timeline_chart.draw(result, ranks or None, layers, look)
-        case "breakdown":
-            return breakdown.draw(result, look)
-        case "memory":
-            return memory.draw(result, look)
-        case "links":
-            return links.draw(result, look)
-        case "topology":
-            return topology.draw(result, look)
-        case "throughput":
-            return steps.draw_throughput(result, look)
-        case "latency":
-            return steps.draw_latency(result, look)
-        case _:
-            raise AssertionError(kind)
 
 
 def refuse_unwritable(path: Path) -> None:

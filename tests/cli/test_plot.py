@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from simcluster.cli.plot import KINDS
+from simcluster.report.figures import KINDS
 from tests.edge_helpers import DOES_NOT_FIT, scenario_file, simcluster
 
 STARTS = {"png": b"\x89PNG\r\n", "svg": b"<?xml", "pdf": b"%PDF-"}

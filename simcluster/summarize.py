@@ -7,7 +7,7 @@ from simcluster.plan import balance, memory, modules
 from simcluster.plan.degrees import Plan
 from simcluster.plan.name import other_reading
 from simcluster.plan.share import Share
-from simcluster.program.program import Program, live_bytes
+from simcluster.program.program import Compute, Program, live_bytes
 from simcluster.scenario.scenario import Scenario
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source
 from simcluster.units import show_bytes
@@ -38,6 +38,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         modules=modules.modules(model, plan.degrees),
         divisions=modules.divisions(model, plan.degrees),
         scales=_scales(share),
+        flops=_flops(program),
         provenance=_provenance(scenario.cluster),
     )
 
@@ -58,6 +59,15 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
         gpus=plan.degrees.gpus,
         other_reading=text,
     )
+
+
+def _flops(program: Program) -> dict[str, float]:
+    """One GPU's counted FLOPs of a step, by operation name."""
+    flops: dict[str, float] = {}
+    for operation in program.operations:
+        if isinstance(operation, Compute):
+            flops[operation.name] = flops.get(operation.name, 0.0) + operation.kernel.flops
+    return flops
 
 
 def _scales(share: Share) -> dict[str, float]:

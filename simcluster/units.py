@@ -154,6 +154,12 @@ def show_count(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 GPU`, `128 GPUs`."""
+    end = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{end}"
+
+
 def show_percent(value: float) -> str:
     """`26.4 %`, and smaller fractions with enough digits to be told from zero."""
     percent = 100 * value

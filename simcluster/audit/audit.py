@@ -10,7 +10,7 @@ from simcluster.audit.origin import origin
 from simcluster.timeline import metric
 from simcluster.timeline.check import Check
 from simcluster.timeline.result import Result
-from simcluster.units import show_bytes, show_count, show_percent
+from simcluster.units import plural, show_bytes, show_count, show_percent
 
 MOST_IMBALANCE = 1.1
 """Largest expert load / mean load that passes for balanced."""
@@ -47,7 +47,7 @@ def _gpu_count(result: Result) -> Check:
 def _expert_distribution(result: Result) -> Check:
     per_group, ep = result.balance["experts_per_gpu_group"], result.identity.degrees["ep"]
     if per_group == 0:
-        text = "the model has no experts to distribute"
+        text = why.NO_EXPERTS
     else:
         experts = show_count(per_group * ep)
         text = f"{experts} experts / ep {ep} = {show_count(per_group)} on each group of {why.group(result)}"
@@ -86,20 +86,25 @@ def _compute_utilization(result: Result, claims: Sequence[Check], expect: Sequen
 
 def _load_balance(result: Result) -> Check:
     ratio = result.balance["expert_load_max_over_mean"]
+    if not result.balance["experts_per_gpu_group"]:
+        text = why.NO_EXPERTS
+    else:
+        text = "uniform routing gives every expert the same number of token copies"
     return Check(
         name="load_balance",
         passed=ratio <= MOST_IMBALANCE,
         claimed=f"fullest expert at most {MOST_IMBALANCE} x the mean",
         actual=f"{ratio:.4g} x",
-        why="uniform routing gives every expert the same number of token copies",
+        why=text,
     )
 
 
 def _module_division(result: Result) -> Check:
     whole = all(text.rsplit("= ", 1)[1].replace(",", "").isdigit() for text in result.divisions)
-    counted = ", ".join(
-        f"{module['count']} {module['type']} modules of {module['gpus_per_module']} GPUs" for module in result.modules
-    )
+    kinds = [
+        (f"{module['type']} module", int(module["count"]), int(module["gpus_per_module"])) for module in result.modules
+    ]
+    counted = ", ".join(f"{plural(count, kind)} of {plural(gpus, 'GPU')}" for kind, count, gpus in kinds)
     return Check(
         name="module_division",
         passed=whole,
@@ -112,7 +117,8 @@ def _module_division(result: Result) -> Check:
 def _expectation(result: Result, claim: Expectation, claims: Sequence[Expectation]) -> Check:
     actual = result.metrics[claim.path]
     if actual is None:
-        text = f"not computed: the plan does not fit in memory, {show_percent(result.memory_fraction)} of a GPU"
+        unfit = f"the plan does not fit in memory, {show_percent(result.memory_fraction)} of a GPU"
+        text = f"not computed: {why.sentence(result, claim.path) if result.fits else unfit}"
         return Check(name=claim.line, passed=False, claimed=_claimed(claim), actual="none", why=text)
     passed = claim.holds(actual)
     verdict = "confirmed" if passed else f"refuted{why.distance(claim.value, actual)}"

@@ -19,6 +19,31 @@ from simcluster.units import show_count
 MOST_CLAIMS = 10
 """Claims of one measure whose sums are tried: 2^10 subsets."""
 
+FINEST = 0.005
+"""Half of the last printed digit, relative to the figure, up to which a match is taken for more than chance."""
+
+_WORK = ("layers", "tp", "tokens of a replica", "tokens of the batch", "sequences of a replica", "the sequence length")
+_EXPERT_WORK = (*_WORK, "ep", "experts", "top_k", "matrices")
+
+_SCALES: dict[str, tuple[str, ...]] = {
+    "memory.attention_weights": ("layers", "tp", "heads", "bytes of a weight"),
+    "memory.expert_weights": ("layers", "tp", "ep", "experts", "matrices", "bytes of a weight"),
+    "memory.other_weights": ("layers", "tp", "bytes of a weight"),
+    "memory.kv_cache": ("layers", "tp", "heads", "sequences of a replica", "the sequence length", "bytes of a weight"),
+    "memory.activations": ("tp", "top_k", "tokens of a replica", "sequences of a replica", "bytes of a weight"),
+    "memory.total": ("layers", "tp"),
+    "flops_per_gpu.attention": (*_WORK, "heads"),
+    "flops_per_gpu.experts": _EXPERT_WORK,
+    "flops_per_gpu.other": _EXPERT_WORK,
+    "flops_per_gpu.total": _EXPERT_WORK,
+    "traffic.nvlink": ("layers", "GPUs"),
+    "traffic.infiniband": ("layers", "GPUs"),
+    "modules.expert.gpus_per_module": ("tp",),
+    "modules.layer.gpus_per_module": ("layers",),
+    "balance.experts_per_gpu_group": ("tp",),
+}
+"""The scales that a metric's own formula contains: only what it is made of can have been left out of it."""
+
 _UNITS: dict[Measure, tuple[tuple[float, str], ...]] = {
     "bytes": (
         (1e6 / 2**20, "in MiB under the name MB"),
@@ -47,7 +72,10 @@ class _Origin:
 
 
 def origin(result: Result, claim: Expectation, claims: Sequence[Expectation]) -> str:
-    """The simplest one or two origins of a refuted equality or lower bound, as a sentence; empty if none is found."""
+    """The simplest one or two origins of a refuted figure, as a sentence; empty if none is found.
+
+    Sums and quotients of other claims are tried for every relation, scaled values only for equalities.
+    """
     if claim.value <= 0 or claim.resolution == 0:
         return ""
     found = sorted({*_sums(claim, claims), *_quotients(result, claim, claims)})
@@ -59,11 +87,13 @@ def origin(result: Result, claim: Expectation, claims: Sequence[Expectation]) ->
 def _scaled(result: Result, claim: Expectation) -> Iterator[_Origin]:
     """The value, a part or the rest without one, times or over at most two scales, in at most one wrong unit.
 
-    Fractions are left out: any two are some small factor apart.
+    Only for figures said to be equal, in measures whose scales are known, printed finely enough that a match means
+    something.
     """
-    if METRICS[claim.path] == "fraction":
+    fine = claim.resolution <= FINEST * abs(claim.numeral)
+    if claim.relation != "==" or not fine or claim.path not in _SCALES:
         return
-    scales = _distinct_scales(result)
+    scales = _distinct_scales(result, _SCALES[claim.path])
     factors: list[tuple[float, float, str]] = [(0.0, 1.0, "")]
     factors += [(1.0, 1 / value, f" / {_named(name, value)}") for value, name in scales]
     factors += [(1.0, value, f" x {_named(name, value)}") for value, name in scales]
@@ -94,10 +124,11 @@ def _bases(result: Result, path: str) -> Iterator[tuple[float, float, str]]:
                 yield 0.5, whole - part, f"{path} without {name}"
 
 
-def _distinct_scales(result: Result) -> list[tuple[float, str]]:
+def _distinct_scales(result: Result, names: Sequence[str]) -> list[tuple[float, str]]:
     """Scales above one; those of equal value share a line, `layers or heads`."""
     named: dict[float, list[str]] = {}
-    for name, value in result.scales.items():
+    for name in names:
+        value = result.scales.get(name, 1.0)
         if value > 1:
             named.setdefault(value, []).append(name)
     return [(value, " or ".join(names)) for value, names in named.items()]

@@ -6,6 +6,7 @@ from simcluster.timeline import metric
 from simcluster.timeline.result import Result
 from simcluster.timeline.totals import OperationTotal
 from simcluster.units import (
+    plural,
     show_bytes,
     show_bytes_per_s,
     show_count,
@@ -21,6 +22,8 @@ def sentence(result: Result, path: str) -> str:
     head, _, leaf = path.rpartition(".")
     if head == "memory" and leaf in result.memory:
         part = result.memory[leaf]
+        if not part.bytes:
+            return f"{'gpu.reserved_memory is not set' if leaf == 'workspace' else part.formula}, so it is 0 B"
         return f"{part.formula} = {show_bytes(part.bytes)}"
     if path in ("memory.total", "memory.fraction", "memory.capacity"):
         return _memory(result, leaf)
@@ -28,6 +31,8 @@ def sentence(result: Result, path: str) -> str:
         return f"{gpu_product(result)}. {reading(result)}"
     if head == "balance":
         return _balance(result, leaf)
+    if head == "flops_per_gpu":
+        return _flops(result)
     if head.startswith("modules."):
         return _modules(result, head.removeprefix("modules."), leaf)
     if result.timeline is None:
@@ -41,8 +46,6 @@ def sentence(result: Result, path: str) -> str:
             return f"{_states(result)}. {costliest(result)}"
         case "throughput_tokens_per_s" | "throughput_tokens_per_s_per_gpu":
             return _throughput(result, per_gpu=path.endswith("per_gpu"))
-        case "flops_per_gpu.attention" | "flops_per_gpu.experts" | "flops_per_gpu.other" | "flops_per_gpu.total":
-            return _flops(result)
         case "synchronisation_points_per_layer":
             return _synchronisation(result)
         case "traffic.nvlink" | "traffic.infiniband":
@@ -88,8 +91,10 @@ def group(result: Result) -> str:
 
 def time_goes(result: Result) -> str:
     """The operations that take most of the step, costliest first."""
+    latency_s = result.metrics["latency_s"] or 1.0
     rows = sorted(result.by_operation, key=lambda row: row.seconds, reverse=True)[:4]
-    return "Most of the step goes to " + ", ".join(f"{row.name} {show_seconds(row.seconds)}" for row in rows)
+    told = (f"{row.name} {show_seconds(row.seconds)} ({show_percent(row.seconds / latency_s)})" for row in rows)
+    return f"The longest operations are {', '.join(told)}"
 
 
 def costliest(result: Result) -> str:
@@ -114,7 +119,9 @@ def collective(row: OperationTotal) -> str:
     )
 
 
-_WIRES = {"nvlink": "NVLink", "nic": "the NICs", "leaf": "the leaf-to-spine trunks"}
+_WIRES = {"nvlink": "NVLink", "nic": "the NICs", "leaf": "the leaf-to-spine trunks", "latency": "its latency"}
+
+NO_EXPERTS = "the model has no experts"
 
 
 def _memory(result: Result, leaf: str) -> str:
@@ -129,6 +136,8 @@ def _memory(result: Result, leaf: str) -> str:
 
 def _balance(result: Result, leaf: str) -> str:
     value = result.balance[leaf]
+    if not result.balance["experts_per_gpu_group"]:
+        return f"{NO_EXPERTS}, and every GPU runs the same kernels on equal shards, so it is {value:.4g}"
     per_group = show_count(result.balance["experts_per_gpu_group"])
     match leaf:
         case "experts_per_gpu_group":
@@ -137,9 +146,9 @@ def _balance(result: Result, leaf: str) -> str:
         case "expert_load_variance" | "expert_load_max_over_mean":
             return f"uniform routing gives every expert the same number of token copies, so it is {value:.4g}"
         case "compute_variance":
-            return f"every GPU runs the same kernels on {per_group} experts, so it is {value:.4g}"
+            return f"every GPU runs the same kernels on {per_group} of the experts, so it is {value:.4g}"
         case _:
-            return f"every GPU holds the same shards, {per_group} experts among them, so it is {value:.4g}"
+            return f"every GPU holds the same shards, {per_group} of the experts among them, so it is {value:.4g}"
 
 
 def _modules(result: Result, kind: str, leaf: str) -> str:
@@ -206,13 +215,15 @@ def _throughput(result: Result, *, per_gpu: bool) -> str:
 
 
 def _flops(result: Result) -> str:
-    parts = {name: value or 0.0 for name, value in result.flops_per_gpu().items()}
+    parts = result.flops_per_gpu()
     total = parts.pop("total")
     return f"{' + '.join(f'{name} {show_flop(value)}' for name, value in parts.items())} = {show_flop(total)} per GPU"
 
 
 def _synchronisation(result: Result) -> str:
-    names = [row.name for row in result.by_operation if row.kind != "compute"]
+    assert result.timeline is not None
+    operations = [op for op in result.timeline.operations if op.layer is not None and op.stream == "communication"]
+    names = dict.fromkeys(operation.name for operation in operations)
     points = result.metrics["synchronisation_points_per_layer"] or 0.0
     return f"each layer waits {points:g} times for other GPUs: {', '.join(names) or 'never'}"
 
@@ -221,4 +232,4 @@ def _traffic(result: Result, tier: str) -> str:
     column = f"bytes_{tier}"
     rows = sorted(result.by_operation, key=lambda row: float(getattr(row, column)), reverse=True)
     told = " + ".join(f"{row.name} {show_bytes(getattr(row, column))}" for row in rows if getattr(row, column))
-    return f"per GPU {told or 'nothing crosses it'}; times {result.identity.gpus} GPUs"
+    return f"per GPU {told}, times {plural(result.identity.gpus, 'GPU')}" if told else "nothing crosses it"

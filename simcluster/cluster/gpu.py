@@ -8,6 +8,8 @@ from typing import Literal
 
 from simcluster.kernels import ElementWise, Kernel, Precision
 
+Bound = Literal["compute", "memory", "launch"]
+
 Provenance = Literal["measured", "fitted", "datasheet"]
 
 
@@ -38,19 +40,20 @@ class Gpu:
         (Williams, Waterman & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).
         """
         memory_s = kernel.bytes / (self.memory_efficiency * self.memory_bytes_per_s)
-        if isinstance(kernel, ElementWise):
-            return KernelTime(seconds=memory_s + self.launch_overhead_s, bound="memory")
-        rate = self.compute_efficiency[kernel.compute] * self.peak_flops_per_s[kernel.compute]
-        compute_s = kernel.flops / rate
+        compute_s = 0.0
+        if not isinstance(kernel, ElementWise):
+            rate = self.compute_efficiency[kernel.compute] * self.peak_flops_per_s[kernel.compute]
+            compute_s = kernel.flops / rate
+        roof_s = max(compute_s, memory_s)
+        bound: Bound = "compute" if compute_s >= memory_s and compute_s > 0 else "memory"
         return KernelTime(
-            seconds=max(compute_s, memory_s) + self.launch_overhead_s,
-            bound="compute" if compute_s >= memory_s else "memory",
+            seconds=roof_s + self.launch_overhead_s, bound="launch" if self.launch_overhead_s > roof_s else bound
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelTime:
-    """How long one kernel runs (launch overhead included) and which side of the roofline binds it."""
+    """How long one kernel runs (launch overhead included) and which part of that is the longest."""
 
     seconds: float
-    bound: Literal["compute", "memory"]
+    bound: Bound

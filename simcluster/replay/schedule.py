@@ -91,6 +91,12 @@ class Schedule:
             bound=time.bound,
         )
 
+    def _bound(self, traffic: Traffic, payload_bytes: float) -> str:
+        """What takes most of a lone transfer: its latency, or the kind of its fullest wire."""
+        if traffic.latency_s > traffic.alone_s(payload_bytes) - traffic.latency_s:
+            return "latency"
+        return self.routes.wire_class[traffic.full_wire].kind
+
     def _transfer(self, index: int, collective: Collective) -> Operation:
         """Bytes are means over groups; time and bound are those of the slowest group."""
         traffics, payload = self.traffics[index], collective.payload_bytes
@@ -107,5 +113,5 @@ class Schedule:
             bytes_infiniband=mean * sum(traffic.infiniband_share for traffic in traffics),
             live_bytes=live_bytes(collective),
             alone_s=slowest.alone_s(payload),
-            bound=self.routes.wire_class[slowest.full_wire].kind,
+            bound=self._bound(slowest, payload),
         )

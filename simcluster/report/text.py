@@ -22,6 +22,8 @@ _STATES = (
 _LIMITS = {
     "compute": "its peak FLOPS",
     "memory": "its memory bandwidth",
+    "launch": "its launch overhead",
+    "latency": "its latency",
     "nvlink": "NVLink",
     "nic": "the NICs",
     "leaf": "the leaf-to-spine trunks",
@@ -55,21 +57,24 @@ def verdict(result: Result) -> str:
     busy, exposed = values["compute_busy"] or 0.0, values["exposed_communication"] or 0.0
     mfu = f"MFU is {metric.show('mfu', values['mfu'])}"
     if busy >= exposed:
+        longest = _costliest(result, compute=True)
         return fill(
-            f"Bound by its kernels: GPUs compute {show_percent(busy)} of the step, most of it in "
-            f"{_costliest(result, compute=True)}; {show_percent(exposed)} is exposed communication. {mfu}."
+            f"Bound by its kernels: GPUs compute {show_percent(busy)} of the step, and {show_percent(exposed)} is "
+            f"exposed communication. The longest kernels are {longest}. {mfu}."
         )
     return fill(
-        f"Bound by communication: {show_percent(exposed)} of the step is exposed communication, most of it "
-        f"{_costliest(result, compute=False)}; GPUs compute {show_percent(busy)} of it. {mfu}."
+        f"Bound by communication: {show_percent(exposed)} of the step is exposed communication, and GPUs compute "
+        f"{show_percent(busy)}. The longest transfers are {_costliest(result, compute=False)}. {mfu}."
     )
 
 
 def _costliest(result: Result, *, compute: bool) -> str:
+    latency_s = result.metrics["latency_s"] or 1.0
     rows = [row for row in result.by_operation if (row.kind == "compute") == compute]
     rows = sorted(rows, key=lambda row: row.seconds, reverse=True)[:2]
     return " and ".join(
-        f"{row.name} ({show_seconds(row.seconds)}, limited by {_LIMITS[row.limited_by]})" for row in rows
+        f"{row.name} ({show_percent(row.seconds / latency_s)} of the step, limited by {_LIMITS[row.limited_by]})"
+        for row in rows
     )
 
 

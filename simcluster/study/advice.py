@@ -8,28 +8,33 @@ from simcluster.scenario.variant import Resource, faster, one_node, with_plan
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Cell, Column, Table
 
-MOST = 3
-"""Changes shown."""
+ENOUGH = 2
+"""Plans that help, from which on faster hardware is not tried unless asked for."""
 
 LARGEST = 60_000
 """Spans of a run past which faster hardware is tried only if asked for: it costs as much again as the run."""
 
 
 def advise(scenario: Scenario, result: Result, *, thorough: bool = False) -> Table:
-    """The best changes found, fastest first: columns change, latency_s, speedup.
+    """The best change of each kind, plans first and fastest first: columns change, latency_s, speedup.
 
-    Tried are plans whose groups stay inside a node (replayed on one node, as such nodes do not touch).  Where fewer
-    than three of them help and the run is not large, or always if `thorough`, also twice the bandwidth or FLOPS that
-    most of the step waits for.  Changes that gain nothing are left out, so the table may be empty.
+    Tried are plans whose groups stay inside a node (replayed on one node, as such nodes do not touch): the best that
+    spreads experts and the best that does not.  Where fewer than two help and the run is not large, or always if
+    `thorough`, also twice the bandwidth or FLOPS that most of the step waits for.  Changes that gain nothing are left
+    out, so the table may be empty.
     """
     assert result.timeline is not None
     now_s = result.timeline.end_s
     rows: list[dict[str, Cell]] = []
-    for change, variant in _plans(scenario):
-        _try(rows, change, variant, now_s)
-    if thorough or (len(rows) < MOST and len(result.timeline.rank) <= LARGEST):
-        _try(rows, *faster(scenario, _binding(result), 2.0), now_s)
-    rows = sorted(rows, key=lambda row: float(str(row["latency_s"])))[:MOST]
+    for family in _plans(scenario):
+        tried: list[dict[str, Cell]] = []
+        for change, variant in family:
+            _try(tried, change, variant, now_s)
+        rows += sorted(tried, key=_latency)[:1]
+    rows.sort(key=_latency)
+    binding = _binding(result)
+    if binding is not None and (thorough or (len(rows) < ENOUGH and len(result.timeline.rank) <= LARGEST)):
+        _try(rows, *faster(scenario, binding, 2.0), now_s)
     columns = (Column(name="change"), Column(name="latency_s", measure="seconds"), Column(name="speedup"))
     return Table(title="What to change next", columns=columns, rows=tuple(rows), swept=("change",))
 
@@ -44,27 +49,42 @@ def _try(rows: list[dict[str, Cell]], change: str, variant: Scenario, now_s: flo
         rows.append({"change": change, "latency_s": found.metrics["latency_s"], "speedup": speedup})
 
 
-def _plans(scenario: Scenario) -> list[tuple[str, Scenario]]:
-    """Other plans inside a node: experts over all, half or two of its GPUs, pure data and pure tensor parallelism."""
-    per_node, found = scenario.cluster.gpus_per_node, []
-    experts = scenario.model.moe is not None
-    names = [f"EP{degree}" for degree in (per_node, per_node // 2, 2)] if experts else [f"TP{per_node // 2}", "TP2"]
-    for name in dict.fromkeys((*names, "TP1", f"TP{per_node}")):
-        variant = with_plan(scenario, name)
-        inside = one_node(variant) if variant is not None else None
-        if variant is not None and inside is not None and variant.plan.degrees != scenario.plan.degrees:
-            found.append((f"plan={name}", inside))
+def _latency(row: dict[str, Cell]) -> float:
+    return float(str(row["latency_s"]))
+
+
+def _plans(scenario: Scenario) -> list[list[tuple[str, Scenario]]]:
+    """Other plans inside a node by family: experts over two, half or all of its GPUs; data and tensor parallelism."""
+    per_node = scenario.cluster.gpus_per_node
+    families = [["TP1", "TP2", f"TP{per_node // 2}", f"TP{per_node}"]]
+    if scenario.model.moe is not None:
+        families.append(["EP2", f"EP{per_node // 2}", f"EP{per_node}"])
+    found = []
+    for names in families:
+        variants = [(name, with_plan(scenario, name)) for name in dict.fromkeys(names) if not name.endswith("P0")]
+        parts = [(name, variant, one_node(variant)) for name, variant in variants if variant is not None]
+        found.append(
+            [
+                (f"plan={name}", part)
+                for name, variant, part in parts
+                if part is not None and variant.plan.degrees != scenario.plan.degrees
+            ]
+        )
     return found
 
 
-def _binding(result: Result) -> Resource:
-    """The resource that most of the step waits for."""
-    waits: dict[Resource, float] = {"compute": 0.0, "memory": 0.0, "nvlink": 0.0, "nic": 0.0}
+def _binding(result: Result) -> Resource | None:
+    """The resource that most of the step waits for; None where that is launch overhead or latency."""
+    waits: dict[Resource | None, float] = {}
     for row in result.by_operation:
         seconds = row.seconds if row.kind == "compute" else row.exposed_seconds
+        resource: Resource | None = None
         match row.limited_by:
             case "compute" | "memory" | "nvlink" | "nic":
-                waits[row.limited_by] += seconds
+                resource = row.limited_by
+            case "leaf":
+                resource = "nic"
             case _:
-                waits["nic"] += seconds
+                pass
+        waits[resource] = waits.get(resource, 0.0) + seconds
     return max(waits, key=lambda resource: waits[resource])

@@ -59,7 +59,7 @@ def sweep(
     called with points done and in all.
     """
     grid = points(axes)
-    prefer = _base_reading(text, origin, overrides)
+    title, prefer = _base(text, origin, overrides)
     paths = [axis.path for axis in axes]
     todo = [
         Point(
@@ -87,7 +87,7 @@ def sweep(
     columns = [*(Column(name=path) for path in paths), Column(name="convention"), Column(name="reason")]
     columns += [Column(name=name, measure=measure) for name, measure in METRICS.items() if name not in paths]
     rows = tuple({column.name: done[point.key].get(column.name) for column in columns} for point in todo)
-    return Table(title=origin, columns=tuple(columns), rows=rows, swept=tuple(paths), reading=prefer)
+    return Table(title=title, columns=tuple(columns), rows=rows, swept=tuple(paths), reading=prefer)
 
 
 def simulate_point(point: Point) -> Row:
@@ -105,12 +105,13 @@ def simulate_point(point: Point) -> Row:
     return {**row, **dict(point.values)}
 
 
-def _base_reading(text: str, origin: str, overrides: Sequence[str]) -> Reading:
-    """The reading of the base scenario's plan; None where the base alone is no valid scenario."""
+def _base(text: str, origin: str, overrides: Sequence[str]) -> tuple[str, Reading]:
+    """The base scenario's name and the reading of its plan; its file and None where the base alone is no valid one."""
     try:
-        return compile_text(text, origin, overrides).plan.convention
+        scenario = compile_text(text, origin, overrides)
     except InputError:
-        return None
+        return origin, None
+    return scenario.name, scenario.plan.convention
 
 
 def _fingerprint(text: str, overrides: Sequence[str]) -> str:

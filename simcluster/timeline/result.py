@@ -56,6 +56,7 @@ class Result:
 
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
+    `flops` are one GPU's counted FLOPs of a step by operation name.
     """
 
     identity: Identity
@@ -67,6 +68,7 @@ class Result:
     modules: tuple[Mapping[str, str | int], ...]
     divisions: tuple[str, ...]
     scales: Mapping[str, float]
+    flops: Mapping[str, float]
     provenance: Mapping[str, Source]
     timeline: Timeline | None = None
     states: States | None = None
@@ -158,7 +160,7 @@ class Result:
             "tokens": self.tokens,
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
-            "mfu": sum(row.flops for row in self.by_operation) / (self.peak_flops_per_s * latency_s),
+            "mfu": sum(self.flops.values()) / (self.peak_flops_per_s * latency_s),
             "compute_busy": float(seen.computing.mean()) / end_s,
             "exposed_communication": float(seen.communicating.mean()) / end_s,
             "waiting": float(seen.waiting.mean()) / end_s,
@@ -175,14 +177,12 @@ class Result:
             "fraction": self.memory_fraction,
         }
 
-    def flops_per_gpu(self) -> dict[str, float | None]:
+    def flops_per_gpu(self) -> dict[str, float]:
         """Counted FLOPs of one step, mean over GPUs: attention, experts (shared included), other, total."""
         parts = {"attention": 0.0, "experts": 0.0, "other": 0.0}
-        if self.timeline is None:
-            return dict.fromkeys((*parts, "total"))
-        for row in self.by_operation:
-            part = "attention" if row.name.startswith("attention.") else "other"
-            parts["experts" if row.name in ("moe.experts", "moe.shared") else part] += row.flops
+        for name, flops in self.flops.items():
+            part = "attention" if name.startswith("attention.") else "other"
+            parts["experts" if name in ("moe.experts", "moe.shared") else part] += flops
         return {**parts, "total": sum(parts.values())}
 
     def _traffic(self) -> dict[str, float | None]:

@@ -35,6 +35,7 @@ def pack(result: Result) -> bytes:
         "modules": [dict(module) for module in result.modules],
         "divisions": list(result.divisions),
         "scales": dict(result.scales),
+        "flops": dict(result.flops),
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
         "checks": [asdict(check) for check in result.checks],
     }

@@ -19,8 +19,8 @@ class Operation:
 
     `kind` is compute or the collective's kind, `algorithm` how that was done.  `bytes` is HBM traffic of a kernel, or
     the payload one GPU sends in a collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in
-    `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what limits it (compute, memory, or
-    the kind of the fullest wire).
+    `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what takes most of it (compute,
+    memory, launch, latency, or the kind of the fullest wire).
     """
 
     name: str

@@ -40,7 +40,7 @@ def explained(result: Result, *lines: str) -> str:
         ),
         ("flops_per_gpu.experts == 268.44 TFLOP", "flops_per_gpu.experts / tokens of a replica (2,048), with a prefix"),
         ("mfu >= 0.839", "(67.11 + 268.44) / 400, the claims on flops_per_gpu.attention and flops_per_gpu.experts"),
-        ("modules.layer.gpus_per_module == 8", "modules.layer.gpus_per_module / layers or heads (16)"),
+        ("modules.layer.gpus_per_module == 8", "modules.layer.gpus_per_module / layers (16)"),
     ],
 )
 def test_every_wrong_figure_of_the_document_is_traced(line: str, words: str) -> None:

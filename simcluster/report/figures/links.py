@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import GridSpec
-from matplotlib.ticker import MaxNLocator
 
 from simcluster.report.figures import style
 from simcluster.timeline.links import link_rows, link_utilization
@@ -28,8 +27,9 @@ def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
     with style.canvas(look, 12, max(3.4, 1.2 + 1.35 * len(rows))) as figure:
         facts = "mean use of usable bandwidth over all wires of a kind"
         style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {facts}")
-        grid = GridSpec(1, 2, figure, width_ratios=(2.1, 1))
-        left, right = (figure.add_subfigure(grid[0, column]) for column in (0, 1))
+        several = len(timeline.node_bytes) > 1
+        grid = GridSpec(1, 2 if several else 1, figure, width_ratios=(2.1, 1) if several else (1,))
+        left = figure.add_subfigure(grid[0, 0])
         panels = np.atleast_1d(left.subplots(max(1, len(rows)), 1, sharex=True))
         centres = (edges[:-1] + edges[1:]) / 2 * scale
         for axes, row in zip(panels, rows, strict=False):
@@ -40,14 +40,16 @@ def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
                 f"{_NAMES[str(row['kind'])]}: {row['count']} wires a direction, mean {show_percent(mean)}, "
                 f"fullest {show_percent(peak)}"
             )
-            axes.set_ylim(0, 105)
+            most = float(values.max(initial=0.0))
+            axes.set_ylim(0, 105 if most > 20 else max(1.25 * most, 1e-3))
             axes.set_ylabel("used (%)")
             style.quiet(axes, look)
         if not rows:
             panels[0].text(0.5, 0.5, "one GPU: no wires", ha="center", transform=panels[0].transAxes)
         panels[-1].set_xlim(0, timeline.end_s * scale)
         panels[-1].set_xlabel(f"time ({unit})")
-        _draw_matrix(right, result, look)
+        if several:
+            _draw_matrix(figure.add_subfigure(grid[0, 1]), result, look)
     return figure
 
 
@@ -68,6 +70,6 @@ def _draw_matrix(figure: SubFigure, result: Result, look: style.Look) -> None:
     axes.set_xlabel("to node")
     axes.set_ylabel("from node")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        style.whole_numbers(axis)
     bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.02)
     bar.set_label(f"bytes ({size})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from simcluster.report.figures import style
 from simcluster.timeline import metric
@@ -27,8 +26,8 @@ def draw_latency(result: Result, look: style.Look = style.LIGHT) -> Figure:
         else:
             axes.plot(numbers, latencies * scale, color=style.COMPUTING, linewidth=1.4)
         axes.set_ylim(bottom=0)
-        axes.set_xlim(0.4, len(latencies) + 0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.4, max(len(latencies), 4) + 0.6)
+        style.whole_numbers(axes.xaxis)
         axes.set_xlabel("step")
         axes.set_ylabel(f"latency ({unit})")
         style.quiet(axes, look)
@@ -45,12 +44,12 @@ def draw_throughput(result: Result, look: style.Look = style.LIGHT) -> Figure:
         shown = metric.show("throughput_tokens_per_s", result.metrics["throughput_tokens_per_s"])
         style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {shown}, {_steps(timeline.steps)}")
         above, below = figure.subplots(2, 1, sharex=True)
-        rate, rate_name = _tokens_unit(float(series.throughput_tokens_per_s.max()))
+        rate, rate_name = style.token_unit(float(series.throughput_tokens_per_s.max()))
         above.plot(series.t_s * scale, series.throughput_tokens_per_s * rate, color=style.COMPUTING, linewidth=1.8)
         above.set_ylim(0, float(series.throughput_tokens_per_s.max()) * rate * 1.15)
         above.set_ylabel(f"throughput\n({rate_name}tokens/s)")
         style.quiet(above, look)
-        done, done_name = _tokens_unit(float(series.tokens_done.max()))
+        done, done_name = style.token_unit(float(series.tokens_done.max()))
         ends = np.append(0.0, np.cumsum(timeline.step_latencies_s())) * scale
         tokens = np.arange(timeline.steps + 1) * result.tokens * done
         below.step(ends, tokens, where="post", color=style.THIRD, linewidth=1.8)
@@ -65,7 +64,3 @@ def draw_throughput(result: Result, look: style.Look = style.LIGHT) -> Figure:
 
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
-
-
-def _tokens_unit(most: float) -> tuple[float, str]:
-    return next(((1 / s, name) for s, name in ((1e6, "million "), (1e3, "thousand ")) if most >= 2 * s), (1.0, ""))

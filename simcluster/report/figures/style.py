@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from simcluster.errors import InputError, Mistake
 
@@ -139,6 +139,17 @@ def byte_unit(most: float) -> tuple[float, str]:
 def plain_numbers(axis: Axis) -> None:
     """Tick labels as plain numbers on a logarithmic axis too: a scenario's `$` must stay text, so math is off."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Ticks at whole numbers only: ranks, nodes, steps."""
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def token_unit(most: float) -> tuple[float, str]:
+    """The factor from tokens and the word before `tokens` that suits counts up to `most`."""
+    return next(((1 / s, name) for s, name in ((1e6, "million "), (1e3, "thousand ")) if most >= 2 * s), (1.0, ""))
 
 
 def quiet(axes: Axes, look: Look, axis: str = "y") -> None:

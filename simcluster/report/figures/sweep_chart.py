@@ -13,7 +13,6 @@ from simcluster.timeline.table import Table
 
 _PANELS = (
     ("latency_s", "latency (ms)", 1e3),
-    ("throughput_tokens_per_s", "throughput (million tokens/s)", 1e-6),
     ("mfu", "MFU (%)", 100.0),
     ("exposed_communication", "exposed communication (%)", 100.0),
 )
@@ -31,10 +30,12 @@ def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
     along, others = table.swept[0], table.swept[1:]
     places, unit, ticks = _axis([str(value) for value in table.column(along)])
     drawn = lines(table, places, look)
+    rate, word = style.token_unit(max((max(line.values("throughput_tokens_per_s")) for line in drawn), default=0.0))
+    throughput = ("throughput_tokens_per_s", f"throughput ({word}tokens/s)", rate)
     with style.canvas(look, 11, 7.6) as figure:
         style.heading(figure, f"Sweep over {', '.join(table.swept)}", f"{table.title}{left_out(table, drawn)}")
         panels: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
-        for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
+        for axes, (name, label, scale) in zip(panels, (_PANELS[0], throughput, *_PANELS[1:]), strict=True):
             for line in drawn:
                 line.draw(axes, line.values(name, scale), look)
             axes.set_ylabel(label)

@@ -15,6 +15,7 @@ from matplotlib.patches import FancyBboxPatch
 from simcluster.report.figures import style
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Timeline, Wiring
+from simcluster.units import plural
 
 MOST_MACHINES = 16
 """Machines drawn one by one; of more, the first and the last are drawn and the rest counted."""
@@ -27,7 +28,8 @@ _MARKS = {
     "gpu": ("o", 16, style.COMPUTING),
     "nvswitch": ("s", 34, style.ATTENTION),
 }
-_TITLES = {"spine": "spines", "leaf": "leaves", "nic": "NICs", "gpu": "GPUs", "nvswitch": "NVSwitches"}
+_TITLES = {"spine": "spine switch", "leaf": "leaf switch", "nic": "NIC", "gpu": "GPU", "nvswitch": "NVSwitch"}
+_ROWS = {"spine": "spines", "leaf": "leaves", "nic": "NICs", "gpu": "GPUs", "nvswitch": "NVSwitches"}
 
 
 def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
@@ -41,8 +43,8 @@ def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
     used = timeline.links.bytes_on_wires(timeline.end_s) / (timeline.links.capacity * timeline.end_s)
     with style.canvas(look, 13, 6.2) as figure:
         counts = {kind: wiring.kinds.count(kind) for kind in _HEIGHT}
-        facts = ", ".join(f"{count:,} {_TITLES[kind]}" for kind, count in counts.items() if count)
-        style.heading(figure, result.identity.scenario, f"{machines} nodes: {facts}; mean use over the run")
+        facts = ", ".join(plural(count, _TITLES[kind]) for kind, count in counts.items() if count)
+        style.heading(figure, result.identity.scenario, f"{plural(machines, 'node')}: {facts}; mean use over the run")
         axes = figure.subplots()
         most = float(used.max(initial=0.0))
         scale = Normalize(0.0, max(most, 1e-9) * 100)
@@ -52,12 +54,13 @@ def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
         _draw_machines(axes, wiring, shown, place, look)
         for kind, height in _HEIGHT.items():
             if counts[kind]:
-                axes.text(-0.015, height, _TITLES[kind], transform=axes.get_yaxis_transform(), ha="right", va="center")
+                axes.text(-0.015, height, _ROWS[kind], transform=axes.get_yaxis_transform(), ha="right", va="center")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(0.0, 4.4 if counts["leaf"] else 2.1)
         axes.set_axis_off()
-        bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.6, pad=0.01, fraction=0.03)
-        bar.set_label("mean use of a wire (%)")
+        if most > 0:
+            bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.6, pad=0.01, fraction=0.03)
+            bar.set_label("mean use of a wire (%)")
     return figure
 
 

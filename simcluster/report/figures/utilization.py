@@ -65,6 +65,7 @@ def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
         )  # fmt: skip
         averaged = "" if per_row == 1 else f", {per_row} to a row"
         below.set_ylabel(f"rank (of {timeline.ranks:,}{averaged})")
+        style.whole_numbers(below.yaxis)
         below.set_xlabel(f"time ({unit})")
         bar = figure.colorbar(image, ax=(above, below), pad=0.01, fraction=0.03, shrink=0.7, anchor=(0, 0))
         bar.set_label("computing (%)")

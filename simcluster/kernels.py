@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from simcluster.units import show_count
+
 Precision = Literal["fp32", "bf16", "fp16", "fp8", "int8", "nvfp4", "fp4", "int4"]
 
 BYTES_PER_ELEMENT: dict[Precision, float] = {
@@ -37,6 +39,11 @@ class Gemm:
     @property
     def flops(self) -> float:
         return 2 * self.m * self.n * self.k
+
+    @property
+    def arithmetic(self) -> str:
+        """Its FLOPs as factors."""
+        return f"2 x {show_count(self.m)} x {show_count(self.n)} x {show_count(self.k)}"
 
     @property
     def bytes(self) -> float:
@@ -67,6 +74,11 @@ class GroupedGemm:
     @property
     def flops(self) -> float:
         return 2 * self.rows * self.n * self.k
+
+    @property
+    def arithmetic(self) -> str:
+        """Its FLOPs as factors."""
+        return f"2 x {show_count(self.rows)} x {show_count(self.n)} x {show_count(self.k)}"
 
     @property
     def bytes(self) -> float:
@@ -102,6 +114,12 @@ class Attention:
         return 4 * self.batch * square * self.heads * self.head_dim
 
     @property
+    def arithmetic(self) -> str:
+        """Its FLOPs as factors."""
+        half = " / 2 (causal)" if self.causal else ""
+        return f"4 x {show_count(self.batch)} x {show_count(self.queries)} x {show_count(self.keys)} x {show_count(self.heads)} x {show_count(self.head_dim)}{half}"
+
+    @property
     def bytes(self) -> float:
         per_query = self.heads * self.head_dim * (self.query_bytes + self.output_bytes)
         per_key = 2 * self.kv_heads * self.head_dim * self.kv_bytes
@@ -121,6 +139,11 @@ class ElementWise:
     @property
     def flops(self) -> float:
         return 0.0
+
+    @property
+    def arithmetic(self) -> str:
+        """Nothing is counted."""
+        return "0"
 
     @property
     def bytes(self) -> float:

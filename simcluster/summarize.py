@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from simcluster.cluster.cluster import Cluster
 from simcluster.plan import balance, memory, modules
 from simcluster.plan.degrees import Plan
@@ -9,7 +11,7 @@ from simcluster.plan.name import other_reading
 from simcluster.plan.share import Share
 from simcluster.program.program import Compute, Program, live_bytes
 from simcluster.scenario.scenario import Scenario
-from simcluster.timeline.result import Identity, MemoryPart, Result, Source
+from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
 from simcluster.units import show_bytes
 
 
@@ -38,7 +40,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         modules=modules.modules(model, plan.degrees),
         divisions=modules.divisions(model, plan.degrees),
         scales=_scales(share),
-        flops=_flops(program),
+        work=_work(program),
         provenance=_provenance(scenario.cluster),
     )
 
@@ -61,13 +63,16 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
     )
 
 
-def _flops(program: Program) -> dict[str, float]:
-    """One GPU's counted FLOPs of a step, by operation name."""
-    flops: dict[str, float] = {}
-    for operation in program.operations:
-        if isinstance(operation, Compute):
-            flops[operation.name] = flops.get(operation.name, 0.0) + operation.kernel.flops
-    return flops
+def _work(program: Program) -> dict[str, Work]:
+    """One GPU's counted FLOPs of a step by operation name; the formula has each distinct kernel once and how often."""
+    counted = [op for op in program.operations if isinstance(op, Compute) and op.kernel.flops]
+    work = {}
+    for name in dict.fromkeys(operation.name for operation in counted):
+        kernels = [operation.kernel for operation in counted if operation.name == name]
+        times = Counter(kernel.arithmetic for kernel in kernels)
+        formula = " + ".join(f"{count} x ({factors})" for factors, count in times.items())
+        work[name] = Work(flops=sum(kernel.flops for kernel in kernels), formula=formula)
+    return work
 
 
 def _scales(share: Share) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simcluster.timeline import metric
-from simcluster.timeline.result import Result
+from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.totals import OperationTotal
 from simcluster.units import (
     plural,
@@ -32,7 +32,7 @@ def sentence(result: Result, path: str) -> str:
     if head == "balance":
         return _balance(result, leaf)
     if head == "flops_per_gpu":
-        return _flops(result)
+        return _flops(result, leaf)
     if head.startswith("modules."):
         return _modules(result, head.removeprefix("modules."), leaf)
     if result.timeline is None:
@@ -214,10 +214,14 @@ def _throughput(result: Result, *, per_gpu: bool) -> str:
     return f"{text}, / {gpus} GPUs = {rate / gpus:,.0f} tokens/s each" if per_gpu else text
 
 
-def _flops(result: Result) -> str:
+def _flops(result: Result, leaf: str) -> str:
+    """The parts of the total, or the kernels of a part with their factors."""
     parts = result.flops_per_gpu()
-    total = parts.pop("total")
-    return f"{' + '.join(f'{name} {show_flop(value)}' for name, value in parts.items())} = {show_flop(total)} per GPU"
+    total = show_flop(parts.pop("total"))
+    if leaf == "total":
+        return f"{' + '.join(f'{name} {show_flop(value)}' for name, value in parts.items())} = {total} per GPU"
+    told = [f"{name} {work.formula}" for name, work in result.work.items() if part_of(name) == leaf]
+    return f"{'; '.join(told) or 'no kernel counts here'} = {show_flop(parts[leaf])} per GPU"
 
 
 def _synchronisation(result: Result) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
 from simcluster.timeline.links import link_rows
-from simcluster.timeline.result import Result
+from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.table import Table
 from simcluster.timeline.totals import OperationTotal
 from simcluster.units import show_bytes, show_flop, show_percent, show_seconds
@@ -36,7 +36,7 @@ def summary(result: Result, changes: Table | None = None) -> str:
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
         parts += [_states(result), _operations(result), _communication(result)]
-    parts += [_memory(result)]
+    parts += [_memory(result), _compute(result)]
     if result.timeline is not None:
         parts += [_links(result)]
     parts += [_checks_in_short(result)] + ([_changes(changes)] if changes is not None else []) + [_provenance(result)]
@@ -193,6 +193,18 @@ def _memory(result: Result) -> str:
     rows = [(name, show_bytes(part.bytes), part.formula) for name, part in result.memory.items() if part.bytes]
     rows.append(("total", show_bytes(total), f"{show_percent(total / capacity)} of {show_bytes(capacity)}"))
     return section("Memory of the fullest GPU", grid(rows, right=(1,)))
+
+
+def _compute(result: Result) -> str:
+    """The counted FLOPs of a GPU by part and kernel, each with its factors."""
+    totals = result.flops_per_gpu()
+    rows = [
+        (part_of(name), name, show_flop(work.flops), work.formula)
+        for name, work in sorted(result.work.items(), key=lambda item: part_of(item[0]))
+    ]
+    shares = ", ".join(f"{name} {show_flop(totals[name])}" for name in ("attention", "experts", "other"))
+    rows.append(("total", "", show_flop(totals["total"]), shares))
+    return section("Compute of a GPU (counted FLOPs of a step)", grid(rows, right=(2,)))
 
 
 def _links(result: Result) -> str:

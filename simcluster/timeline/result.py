@@ -30,6 +30,14 @@ class MemoryPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The counted FLOPs of one operation name, per GPU and step, and the factors they are the product of, in words."""
+
+    flops: float
+    formula: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What was simulated: names, the reading of the plan, and how to choose the other one ("" where there is none)."""
 
@@ -50,13 +58,20 @@ class Source:
     source: str
 
 
+def part_of(name: str) -> str:
+    """The part of `flops_per_gpu` that an operation counts to."""
+    if name in ("moe.experts", "moe.shared"):
+        return "experts"
+    return "attention" if name.startswith("attention.") else "other"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What one scenario gives; without a `timeline` and its `states` the plan does not fit and nothing was replayed.
 
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
-    `flops` are one GPU's counted FLOPs of a step by operation name.
+    `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.
     """
 
     identity: Identity
@@ -68,7 +83,7 @@ class Result:
     modules: tuple[Mapping[str, str | int], ...]
     divisions: tuple[str, ...]
     scales: Mapping[str, float]
-    flops: Mapping[str, float]
+    work: Mapping[str, Work]
     provenance: Mapping[str, Source]
     timeline: Timeline | None = None
     states: States | None = None
@@ -160,7 +175,7 @@ class Result:
             "tokens": self.tokens,
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
-            "mfu": sum(self.flops.values()) / (self.peak_flops_per_s * latency_s),
+            "mfu": self.flops_per_gpu()["total"] / (self.peak_flops_per_s * latency_s),
             "compute_busy": float(seen.computing.mean()) / end_s,
             "exposed_communication": float(seen.communicating.mean()) / end_s,
             "waiting": float(seen.waiting.mean()) / end_s,
@@ -180,9 +195,8 @@ class Result:
     def flops_per_gpu(self) -> dict[str, float]:
         """Counted FLOPs of one step, mean over GPUs: attention, experts (shared included), other, total."""
         parts = {"attention": 0.0, "experts": 0.0, "other": 0.0}
-        for name, flops in self.flops.items():
-            part = "attention" if name.startswith("attention.") else "other"
-            parts["experts" if name in ("moe.experts", "moe.shared") else part] += flops
+        for name, work in self.work.items():
+            parts[part_of(name)] += work.flops
         return {**parts, "total": sum(parts.values())}
 
     def _traffic(self) -> dict[str, float | None]:

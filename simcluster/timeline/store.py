@@ -14,7 +14,7 @@ import numpy as np
 
 from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
-from simcluster.timeline.result import Identity, MemoryPart, Result, Source
+from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
 from simcluster.timeline.states import states
 from simcluster.timeline.timeline import LinkLoads, Operation, Timeline, Wiring
 
@@ -35,7 +35,7 @@ def pack(result: Result) -> bytes:
         "modules": [dict(module) for module in result.modules],
         "divisions": list(result.divisions),
         "scales": dict(result.scales),
-        "flops": dict(result.flops),
+        "work": {name: asdict(work) for name, work in result.work.items()},
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
         "checks": [asdict(check) for check in result.checks],
     }
@@ -79,6 +79,7 @@ def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
     return Result(
         identity=Identity(**kept.pop("identity")),
         memory={name: MemoryPart(**part) for name, part in kept.pop("memory").items()},
+        work={name: Work(**work) for name, work in kept.pop("work").items()},
         modules=tuple(kept.pop("modules")),
         divisions=tuple(kept.pop("divisions")),
         provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},

@@ -117,7 +117,8 @@ class Attention:
     def arithmetic(self) -> str:
         """Its FLOPs as factors."""
         half = " / 2 (causal)" if self.causal else ""
-        return f"4 x {show_count(self.batch)} x {show_count(self.queries)} x {show_count(self.keys)} x {show_count(self.heads)} x {show_count(self.head_dim)}{half}"
+        factors = (self.batch, self.queries, self.keys, self.heads, self.head_dim)
+        return " x ".join(("4", *map(show_count, factors))) + half
 
     @property
     def bytes(self) -> float:

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, settings
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import Fabric, InfiniBand, NvLink
-from simcluster.cluster.routes import Messages, Routes
+from simcluster.cluster.messages import Messages
+from simcluster.cluster.routes import Routes
 from simcluster.kernels import ElementWise
 from simcluster.pipeline import simulate
 from simcluster.plan.layout import Axis, Group
@@ -120,14 +121,16 @@ def one_message(routes: Routes, sender: int, receiver: int) -> Traffic:
     """A point-to-point message as traffic whose progress is its bytes."""
     message = Messages(sender=np.array([sender]), receiver=np.array([receiver]), bytes=np.array([1.0]))
     load = routes.load(message)
-    return replace(
-        traffic("all_gather", (sender, receiver), routes),
+    whole = traffic("all_gather", (sender, receiver), routes)
+    leg = replace(
+        whole.legs[0],
         latency_s=load.latency_s,
         port_share=1.0,
         wire=load.wire,
         use=load.bytes,
         alone_rate=float((routes.capacity[load.wire] / load.bytes).min()),
     )
+    return replace(whole, legs=(leg,))
 
 
 Start = tuple[float, Traffic, float]

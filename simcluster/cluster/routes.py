@@ -1,59 +1,52 @@
 """Which wires a message crosses, and how many bytes a set of messages puts on each.
 
-Inside a node a message goes GPU -> NVSwitch -> GPU.  Between nodes it goes through the sender's NIC, along the shortest
-paths between the two NICs' switches (split evenly where several are shortest, as adaptive routing does), and through
-the receiver's NIC.  GPUs never forward.
+Inside an NVLink domain a message goes GPU -> NVSwitch -> GPU (or straight to its peer in a mesh; over the PCIe root
+where there is no NVLink).  Between domains it goes through the sender's NIC, a shortest way between the two NICs'
+switches and the receiver's NIC.  With rail forwarding it first crosses NVLink to its node's GPU on the receiver's rail.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from simcluster.cluster import topology
 from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.messages import Crossing, Floats, Ints, Load, Messages, Reduction
+from simcluster.cluster.ports import NO_WIRE, Ports
+from simcluster.cluster.trunks import NoWayError, Trunks, mixed
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
+class CutOffError(Exception):
+    """No wires lead from rank `sender` to rank `receiver`; `where` says what is gone."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Messages:
-    """A set of messages: `sender[i]` sends `bytes[i]` bytes to the different rank `receiver[i]`."""
-
-    sender: Ints
-    receiver: Ints
-    bytes: Floats
-
-    def only(self, chosen: NDArray[np.bool_]) -> Messages:
-        return Messages(sender=self.sender[chosen], receiver=self.receiver[chosen], bytes=self.bytes[chosen])
+    def __init__(self, sender: int, receiver: int, where: str) -> None:
+        super().__init__(sender, receiver, where)
+        self.sender, self.receiver, self.where = sender, receiver, where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What a set of messages puts on the wires.
+class _Segments:
+    """The parts of the ways of some messages: hops as (message, wire), trunks as (message, from switch, to switch);
+    of every message its latency (s), how often it crosses NVLink, and whether it leaves its domain."""
 
-    `wire` and `bytes` are parallel arrays of the wires crossed; `latency_s` is that of the slowest message;
-    `nvlink_bytes` counts each message once per NVLink traversal, `infiniband_bytes` once if it leaves its node.
-    """
-
+    message: Ints
     wire: Ints
-    bytes: Floats
-    latency_s: float
-    nvlink_bytes: float
-    infiniband_bytes: float
+    trunk: Ints
+    tail: Ints
+    head: Ints
+    latency_s: Floats
+    nvlink_hops: Ints
+    outside: NDArray[np.bool_]
 
 
 class Routes:
     """The routes of one cluster, found on its graph once and then answered by table.
 
-    `graph` is the wiring; wires are numbered in its order, with `capacity` (usable bytes/s) and
-    `wire_class` of each; `wires` are their ends in the graph; `is_port` marks those a GPU or NIC ends in.
+    `graph` is the wiring; wires are numbered in its order, with `capacity` (usable bytes/s) and `wire_class` of each;
+    `wires` are their ends in the graph; `is_port` marks those a GPU or NIC ends in.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -62,82 +55,159 @@ class Routes:
         listed = list(topology.wires(self.graph))
         self.capacity: Floats = np.array([capacity for _, _, capacity, _ in listed], dtype=np.float64)
         self.wire_class = tuple(wire_class for _, _, _, wire_class in listed)
-        self.is_port = np.array(
-            [wire_class.kind in ("nvlink", "nic") for wire_class in self.wire_class], dtype=np.bool_
-        )
+        self.is_port = np.array([one.kind in ("nvlink", "pcie", "nic") for one in self.wire_class], dtype=np.bool_)
         self.wires = tuple((tail, head) for tail, head, _, _ in listed)
-        self._wire = {(tail, head): index for index, (tail, head, _, _) in enumerate(listed)}
-        self._trunk: dict[tuple[str, str], tuple[Ints, Floats]] = {}
-        switches = [name for name, data in self.graph.nodes(data=True) if data["kind"] in ("leaf", "spine")]
-        self._switches = self.graph.subgraph(switches).copy()
-        ranks = [divmod(rank, cluster.gpus_per_node) for rank in range(cluster.gpus)]
-        if cluster.nvlink is not None:
-            up = [(topology.gpu(node, index), topology.nvswitch(node)) for node, index in ranks]
-            self._nvlink_out, self._nvlink_in = self._both_ways(up)
-        if cluster.infiniband is not None and cluster.nodes > 1:
-            nics = [(node, rail) for node in range(cluster.nodes) for rail in range(cluster.infiniband.nics_per_node)]
-            up = [next(edge for edge in self.graph.out_edges(topology.nic(*nic)) if edge in self._wire) for nic in nics]
-            self._nic_out, self._nic_in = self._both_ways(up)
-            self._nic_switch = [switch for _, switch in up]
-            rails = cluster.infiniband.nics_per_node
-            self._nic_of_rank: Ints = np.array([n * rails + cluster.nic_of_gpu(g) for n, g in ranks], dtype=np.int64)
+        number = {(tail, head): index for index, (tail, head, _, _) in enumerate(listed)}
+        self._ports = Ports(cluster, self.graph, number)
+        self._trunks = Trunks(self.graph.subgraph(self._ports.anchors).copy(), number)
+        self._anchor: Ints = np.array([self._trunks.number[name] for name in self._ports.anchor_of_nic], dtype=np.int64)
+        self._stated_latency = any(data.get("latency") is not None for _, _, data in self.graph.edges(data=True))
 
-    def _both_ways(self, edges: list[tuple[str, str]]) -> tuple[Ints, Ints]:
-        outward = np.array([self._wire[tail, head] for tail, head in edges], dtype=np.int64)
-        inward = np.array([self._wire[head, tail] for tail, head in edges], dtype=np.int64)
-        return outward, inward
+    @property
+    def inside_latency_s(self) -> float:
+        """Latency of a message inside a domain."""
+        return self._ports.inside_latency_s
 
-    def load(self, messages: Messages) -> Load:
-        """Bytes on every wire that `messages` cross together."""
-        per_node = self.cluster.gpus_per_node
-        inside = messages.sender // per_node == messages.receiver // per_node
-        total = np.zeros(len(self.capacity))
-        latency_s = 0.0
-        if inside.any():
-            assert self.cluster.nvlink is not None
-            latency_s = self.cluster.nvlink.latency_s
-            self._load_nvlink(total, messages.only(inside))
-        if not inside.all():
-            assert self.cluster.infiniband is not None
-            latency_s = max(latency_s, self.cluster.infiniband.latency_s)
-            self._load_infiniband(total, messages.only(~inside))
+    def load(self, messages: Messages, reductions: tuple[Reduction, ...] = ()) -> Load:
+        """Bytes on every wire that `messages` and `reductions` cross together; CutOffError where a way is missing."""
+        way = self._segments(messages)
+        wires = len(self.capacity)
+        total = np.bincount(way.wire, weights=messages.bytes[way.message], minlength=wires).astype(np.float64)
+        if self.cluster.routing.seed is None:
+            switches = len(self._trunks.names)
+            pair, where = np.unique(way.tail * switches + way.head, return_inverse=True)
+            size = np.bincount(where, weights=messages.bytes[way.trunk]).astype(np.float64)
+            total += self._trunks.spread(pair // switches, pair % switches, size, wires)
+        else:
+            message, wire = self._drawn(messages, way)
+            total += np.bincount(wire, weights=messages.bytes[message], minlength=wires)
+        latency_s = float(way.latency_s.max(initial=0.0))
+        nvlink_bytes = float((way.nvlink_hops * messages.bytes).sum())
+        infiniband_bytes = float(messages.bytes[way.outside].sum())
+        for reduction in reductions:
+            sums = self._reduce(total, reduction)
+            nvlink_bytes, infiniband_bytes = nvlink_bytes + sums[0], infiniband_bytes + sums[1]
+            latency_s = max(latency_s, sums[2])
         used = np.flatnonzero(total)
         return Load(
             wire=used,
             bytes=total[used],
             latency_s=latency_s,
-            nvlink_bytes=float(messages.bytes[inside].sum()),
-            infiniband_bytes=float(messages.bytes[~inside].sum()),
+            nvlink_bytes=nvlink_bytes,
+            infiniband_bytes=infiniband_bytes,
         )
 
-    def _load_nvlink(self, total: Floats, messages: Messages) -> None:
-        ranks = self.cluster.gpus
-        total[self._nvlink_out] += np.bincount(messages.sender, weights=messages.bytes, minlength=ranks)
-        total[self._nvlink_in] += np.bincount(messages.receiver, weights=messages.bytes, minlength=ranks)
+    def crossing(self, messages: Messages) -> Crossing:
+        """The wires of every single message."""
+        way = self._segments(messages)
+        if self.cluster.routing.seed is None:
+            pairs = list(zip(way.tail.tolist(), way.head.tolist(), strict=True))
+            shared = {pair: self._trunks.shares(*pair) for pair in dict.fromkeys(pairs)}
+            count = np.array([len(shared[pair][0]) for pair in pairs], dtype=np.int64)
+            trunk = np.repeat(way.trunk, count)
+            wire = np.concatenate([np.zeros(0, dtype=np.int64), *(shared[pair][0] for pair in pairs)])
+            share = np.concatenate([np.zeros(0), *(shared[pair][1] for pair in pairs)])
+        else:
+            trunk, wire = self._drawn(messages, way)
+            share = np.ones(len(wire))
+        message = np.concatenate([way.message, trunk])
+        order = np.argsort(message, kind="stable")
+        return Crossing(
+            message=message[order],
+            wire=np.concatenate([way.wire, wire])[order],
+            share=np.concatenate([np.ones(len(way.wire)), share])[order],
+        )
 
-    def _load_infiniband(self, total: Floats, messages: Messages) -> None:
-        nics = len(self._nic_switch)
-        out_nic, in_nic = self._nic_of_rank[messages.sender], self._nic_of_rank[messages.receiver]
-        total[self._nic_out] += np.bincount(out_nic, weights=messages.bytes, minlength=nics)
-        total[self._nic_in] += np.bincount(in_nic, weights=messages.bytes, minlength=nics)
+    def _drawn(self, messages: Messages, way: _Segments) -> tuple[Ints, Ints]:
+        """(message, wire) of the trunks, one hashed way for every pair of ranks."""
+        seed = self.cluster.routing.seed
+        assert seed is not None
+        pair = messages.sender[way.trunk] * self.cluster.gpus + messages.receiver[way.trunk]
+        key = mixed(mixed(pair.astype(np.uint64)) + mixed(np.full(1, seed, dtype=np.uint64)))
+        flow, wire = self._trunks.drawn(way.tail, way.head, key)
+        return way.trunk[flow], wire
+
+    def _segments(self, messages: Messages) -> _Segments:
+        cluster, ports = self.cluster, self._ports
+        sender, receiver = messages.sender, messages.receiver
+        outside = sender // cluster.domain_gpus != receiver // cluster.domain_gpus
+        inside = np.flatnonzero(~outside)
+        hops: list[tuple[Ints, Ints]] = []
+        latency_s, nvlink_hops = np.zeros(len(sender)), np.zeros(len(sender), dtype=np.int64)
+        if len(inside):
+            hops += ports.between(inside, sender[inside], receiver[inside])
+            latency_s[inside] = ports.inside_latency_s
+            nvlink_hops[inside] = cluster.nvlink is not None
+        leaving = np.flatnonzero(outside)
+        tail = head = np.zeros(0, dtype=np.int64)
+        if len(leaving):
+            assert cluster.infiniband is not None
+            gate = ports.gate(sender[leaving], receiver[leaving])
+            moved = gate != sender[leaving]
+            hops += ports.between(leaving[moved], sender[leaving[moved]], gate[moved])
+            nvlink_hops[leaving[moved]] = 1
+            out_nic, in_nic = ports.nic_of_rank[gate], ports.nic_of_rank[receiver[leaving]]
+            hops += ports.through_nics(leaving, gate, receiver[leaving], out_nic, in_nic)
+            lost = np.flatnonzero((out_nic < 0) | (in_nic < 0))
+            if len(lost):
+                self._cut_off(messages, leaving[lost[0]], "no NIC of its node is left")
+            tail, head = self._anchor[out_nic], self._anchor[in_nic]
+            latency_s[leaving] = cluster.infiniband.latency_s
+            if self._stated_latency:
+                latency_s[leaving] = self._latency_s(messages, leaving, out_nic, in_nic)
+            latency_s[leaving[moved]] += ports.inside_latency_s
+            try:
+                for to in np.unique(head).tolist():
+                    self._trunks.reach(to, tail[head == to])
+            except NoWayError as error:
+                which = leaving[np.flatnonzero((tail == error.tail) & (head == error.head))[0]]
+                names = self._trunks.names
+                self._cut_off(messages, which, f"no cables lead from {names[error.tail]} to {names[error.head]}")
+        message, wire = (np.concatenate(part) for part in zip(*hops, strict=True)) if hops else (inside, inside)
+        gone = np.flatnonzero(wire == NO_WIRE)
+        if len(gone):
+            self._cut_off(messages, message[gone[0]], "its NVLink is gone")
+        return _Segments(
+            message=message,
+            wire=wire,
+            trunk=leaving,
+            tail=tail,
+            head=head,
+            latency_s=latency_s,
+            nvlink_hops=nvlink_hops,
+            outside=outside,
+        )
+
+    def _latency_s(self, messages: Messages, leaving: Ints, out_nic: Ints, in_nic: Ints) -> Floats:
+        """The stated latencies of a custom fabric, from NIC to NIC."""
+        nics = len(self._anchor)
         pair, where = np.unique(out_nic * nics + in_nic, return_inverse=True)
-        between: dict[tuple[str, str], float] = defaultdict(float)
-        for key, size in zip(pair.tolist(), np.bincount(where, weights=messages.bytes).tolist(), strict=True):
-            between[self._nic_switch[key // nics], self._nic_switch[key % nics]] += size
-        for (tail, head), size in between.items():
-            wire, share = self._trunk_route(tail, head)
-            total[wire] += share * size
+        each = [
+            self._ports.latency_out_s[a]
+            + self._trunks.latency_s(int(self._anchor[a]), int(self._anchor[b]))
+            + self._ports.latency_in_s[b]
+            for a, b in zip((pair // nics).tolist(), (pair % nics).tolist(), strict=True)
+        ]
+        return np.array(each, dtype=np.float64)[where]
 
-    def _trunk_route(self, tail: str, head: str) -> tuple[Ints, Floats]:
-        """Wires between two switches and the share of the bytes each carries, split evenly over shortest paths."""
-        if (tail, head) not in self._trunk:
-            shares: dict[int, float] = defaultdict(float)
-            paths = [[tail]] if tail == head else list(nx.all_shortest_paths(self._switches, tail, head))
-            for path in paths:
-                for edge in pairwise(path):
-                    shares[self._wire[edge]] += 1 / len(paths)
-            self._trunk[tail, head] = (
-                np.array(list(shares), dtype=np.int64),
-                np.array(list(shares.values())),
-            )
-        return self._trunk[tail, head]
+    def _cut_off(self, messages: Messages, index: int, where: str) -> None:
+        faults = ", ".join(str(fault) for fault in self.cluster.faults if fault.factor == 0)
+        raise CutOffError(
+            int(messages.sender[index]), int(messages.receiver[index]), where + (f"; dead: {faults}" if faults else "")
+        )
+
+    def _reduce(self, total: Floats, reduction: Reduction) -> tuple[float, float, float]:
+        """Add a reduction's bytes to `total`; its bytes over NVLink and InfiniBand, and its latency (s)."""
+        ranks = np.array(reduction.ranks, dtype=np.int64)
+        if reduction.tier == "nvlink":
+            total[self._ports.nvlink_out[ranks]] += reduction.bytes
+            total[self._ports.nvlink_in[ranks]] += reduction.bytes
+            return reduction.bytes * len(ranks), 0.0, self._ports.inside_latency_s
+        assert self.cluster.infiniband is not None
+        nics = self._ports.nic_of_rank[ranks]
+        np.add.at(total, self._ports.nic_out[nics], reduction.bytes)
+        np.add.at(total, self._ports.nic_in[nics], reduction.bytes)
+        up, down = self._trunks.tree(np.unique(self._anchor[nics]))
+        total[up] += reduction.bytes
+        total[down] += reduction.bytes
+        return 0.0, reduction.bytes * len(ranks), self.cluster.infiniband.latency_s

@@ -6,6 +6,7 @@ from simcluster.kernels import ElementWise, GroupedGemm
 from simcluster.model.transformer import Moe
 from simcluster.plan.share import Share
 from simcluster.program.mlp import dense_block
+from simcluster.program.program import Copies
 from simcluster.program.projection import projection
 from simcluster.program.stream import norm, normed_bytes, residual, stream_bytes
 from simcluster.program.tape import Tape
@@ -33,9 +34,10 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
         tape.rename("block", "shared")
     permute_out = ElementWise(read_bytes=tokens * hidden * compute, write_bytes=copies * hidden * dispatched)
     tape.compute("moe.permute", permute_out, makes={"copies": copies * hidden * dispatched}, frees=("normed", "logits"))
-    _lower_dispatch(tape, share, copies)
+    chosen = Copies(top_k=moe.top_k, experts=moe.experts)
+    _lower_dispatch(tape, share, copies, chosen)
     _lower_experts(tape, share, moe, copies * degrees.etp if degrees.splits_tokens else copies)
-    _lower_combine(tape, share, copies)
+    _lower_combine(tape, share, copies, chosen)
     permute_back = ElementWise(read_bytes=copies * hidden * reduced, write_bytes=tokens * hidden * reduced)
     tape.compute("moe.permute", permute_back, makes={"block": tokens * hidden * reduced}, frees=("outputs",))
     if moe.shared is not None:
@@ -56,7 +58,7 @@ def _lower_router(tape: Tape, share: Share, moe: Moe, tokens: float) -> None:
     tape.compute("moe.router", router, makes={"logits": tokens * moe.experts * types.bytes_of("communication")})
 
 
-def _lower_dispatch(tape: Tape, share: Share, copies: float) -> None:
+def _lower_dispatch(tape: Tape, share: Share, copies: float, chosen: Copies) -> None:
     """Send each copy to its expert's rank (all-to-all over ep), then show it to every lane of that expert.
 
     Uniform routing: a rank keeps 1/ep of its copies, sends the rest, and receives as many as it sent.
@@ -64,7 +66,8 @@ def _lower_dispatch(tape: Tape, share: Share, copies: float) -> None:
     degrees, size = share.degrees, share.model.hidden * share.model.precision.bytes_of("dispatch")
     sent = copies * size
     if degrees.ep > 1:
-        tape.collective("moe.dispatch", "all_to_all", "ep", sent, makes={"arrived": sent}, frees=("copies",))
+        makes = {"arrived": sent}
+        tape.collective("moe.dispatch", "all_to_all", "ep", sent, makes=makes, frees=("copies",), copies=chosen)
         tape.rename("arrived", "copies")
     if degrees.splits_tokens and degrees.etp > 1:
         gathered = sent * degrees.etp
@@ -111,7 +114,7 @@ def _lower_experts(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
     tape.compute("moe.experts", down, makes={"outputs": outputs}, frees=("activated",))
 
 
-def _lower_combine(tape: Tape, share: Share, copies: float) -> None:
+def _lower_combine(tape: Tape, share: Share, copies: float, chosen: Copies) -> None:
     """Add the lanes' partial outputs (reduce-scatter over etp), then send each copy's output home (all-to-all)."""
     degrees, size = share.degrees, share.model.hidden * share.model.precision.bytes_of("communication")
     if degrees.splits_tokens and degrees.etp > 1:
@@ -127,5 +130,8 @@ def _lower_combine(tape: Tape, share: Share, copies: float) -> None:
         tape.rename("scattered", "outputs")
     if degrees.ep > 1:
         sent = copies * size
-        tape.collective("moe.combine", "all_to_all", "ep", sent, makes={"arrived": sent}, frees=("outputs",))
+        makes = {"arrived": sent}
+        tape.collective(
+            "moe.combine", "all_to_all", "ep", sent, makes=makes, frees=("outputs",), copies=chosen, back=True
+        )
         tape.rename("arrived", "outputs")

@@ -9,7 +9,15 @@ from typing import Literal
 from simcluster.kernels import Kernel
 from simcluster.plan.layout import Axis, Group
 
-CollectiveKind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
+CollectiveKind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send_recv"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """How the tokens of an all-to-all are copied: each goes to `top_k` of `experts` experts, chosen uniformly."""
+
+    top_k: int
+    experts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +40,8 @@ class Collective:
     """One collective, run on the communication stream by every group of `axis` (ranks that differ only there).
 
     `payload_bytes` is nccl-tests' size: the buffer of an all-reduce, the total output of an all-gather, each rank's
-    whole input of a reduce-scatter, one rank's send buffer of an all-to-all.
+    whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `copies` marks the all-to-alls of an
+    expert layer, `back` the one that returns the tokens.
     """
 
     name: str
@@ -42,6 +51,8 @@ class Collective:
     payload_bytes: float
     after: tuple[int, ...]
     live: Mapping[str, float]
+    copies: Copies | None = None
+    back: bool = False
 
 
 Operation = Compute | Collective

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from simcluster.kernels import Kernel
 from simcluster.plan.layout import Axis
-from simcluster.program.program import Collective, CollectiveKind, Compute, Operation
+from simcluster.program.program import Collective, CollectiveKind, Compute, Copies, Operation
 
 
 class Tape:
@@ -35,6 +35,8 @@ class Tape:
         *,
         makes: dict[str, float],
         frees: Iterable[str] = (),
+        copies: Copies | None = None,
+        back: bool = False,
     ) -> None:
         live = self._live(makes)
         self.operations.append(
@@ -46,6 +48,8 @@ class Tape:
                 payload_bytes=payload_bytes,
                 after=self._previous(),
                 live=live,
+                copies=copies,
+                back=back,
             )
         )
         self._free(frees)

@@ -1,113 +1,126 @@
-"""Collectives as messages: which rank sends how much to which, in how many latency-bound steps.
-
-Sizes are per byte of the collective's payload (nccl-tests' size), so one pattern serves every payload.
-"""
+"""Which algorithms a collective has, which of them a group on a cluster can use, and the pattern of each."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import assert_never
+from collections.abc import Callable
 
-import numpy as np
+from simcluster.cluster.cluster import Cluster
+from simcluster.program.program import CollectiveKind, Copies
+from simcluster.replay import exchange, reductions, rings, trees
+from simcluster.replay.pattern import Group, Pattern, Phase, domains, phase
 
-from simcluster.cluster.routes import Messages
-from simcluster.program.program import CollectiveKind
+Builder = Callable[[Group, int], tuple[Phase, ...]]
+"""The phases of a group's collective, for domains of so many GPUs."""
 
-Group = tuple[int, ...]
-"""The ranks of one collective, in the order of its axis."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern:
-    """What one collective sends: `messages` per byte of payload, in `steps` rounds that each pay one latency."""
-
-    algorithm: str
-    messages: Messages
-    steps: int
+ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
+    "all_reduce": ("ring", "tree", "halving-doubling", "hierarchical", "in-switch", "in-network"),
+    "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
+    "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
+    "broadcast": ("ring", "tree"),
+    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup"),
+    "send_recv": ("direct",),
+}
+"""What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""
 
 
-def pattern(kind: CollectiveKind, group: Group, gpus_per_node: int) -> Pattern:
-    """The messages of one collective over the `n` ranks of `group`.
-
-    Ring all-reduce: every rank sends 2(n-1)/n of the buffer to its neighbour in 2(n-1) steps.  Ring all-gather and
-    reduce-scatter: (n-1)/n of the whole in n-1 steps (Thakur, Rabenseifner & Gropp, 2005).  Direct all-to-all: every
-    rank sends 1/n of its buffer to each other rank, all at once, in one step.
-    """
+def refusal(
+    kind: CollectiveKind, algorithm: str, group: Group, cluster: Cluster, copies: Copies | None = None
+) -> str | None:
+    """Why this group cannot use the algorithm, or None if it can."""
+    if algorithm not in ALGORITHMS[kind]:
+        return f"{kind} has no algorithm {algorithm!r:.40}; it has {', '.join(ALGORITHMS[kind])}"
+    parts = domains(group, cluster.domain_gpus)
+    equal = len({len(part) for part in parts}) == 1
     n = len(group)
-    match kind:
-        case "all_reduce":
-            return _ring(group, gpus_per_node, volume=2 * (n - 1) / n, steps=2 * (n - 1))
-        case "all_gather" | "reduce_scatter":
-            return _ring(group, gpus_per_node, volume=(n - 1) / n, steps=n - 1)
-        case "all_to_all":
-            return _direct(group)
-        case _:
-            assert_never(kind)
-
-
-def _direct(group: Group) -> Pattern:
-    ranks = np.array(group, dtype=np.int64)
-    sender, receiver = (axis.ravel() for axis in np.meshgrid(ranks, ranks, indexing="ij"))
-    other = sender != receiver
-    sizes = np.full(int(other.sum()), 1 / len(group))
-    return Pattern(
-        algorithm="direct",
-        messages=Messages(sender=sender[other], receiver=receiver[other], bytes=sizes),
-        steps=1,
-    )
-
-
-def _ring(group: Group, gpus_per_node: int, *, volume: float, steps: int) -> Pattern:
-    """Rings that share the data evenly, each rank sending `volume` of its ring's data to the next."""
-    rings = ring_orders(group, gpus_per_node)
-    edges = [edge for ring in rings for edge in pairwise((*ring, ring[0]))]
-    sender, receiver = np.array(edges, dtype=np.int64).T
-    sizes = np.full(len(edges), volume / len(rings))
-    return Pattern(algorithm="ring", messages=Messages(sender=sender, receiver=receiver, bytes=sizes), steps=steps)
-
-
-def ring_orders(group: Group, gpus_per_node: int) -> tuple[Group, ...]:
-    """One ring in rank order, or one per member of a node where the group has equally many in each of several nodes.
-
-    A ring leaves each node where it enters the next, so it stays on a rail from node to node, and the g rings leave
-    each node through g different NICs, as NCCL's do.  In a node it goes from its member e over all others to member
-    e + s; the shifts s of all nodes add up to a multiple of g, so the ring also closes on its rail.  Only with two
-    members in each of an odd number of nodes no such shifts exist, and the closing hop changes rail.
-    """
-    members: dict[int, list[int]] = defaultdict(list)
-    for rank in group:
-        members[rank // gpus_per_node].append(rank)
-    per_node = {len(ranks) for ranks in members.values()}
-    if len(members) == 1 or len(per_node) > 1:
-        return (group,)
-    (size,) = per_node
-    entries = list(accumulate(_shifts(len(members), size), initial=0))
-    return tuple(
-        tuple(
-            ranks[(ring + position) % size]
-            for ranks, entry, leave in zip(members.values(), entries, entries[1:], strict=False)
-            for position in _path(entry % size, leave % size, size)
+    if algorithm in ("hierarchical", "in-network", "node-dedup") and not equal:
+        return (
+            f"{algorithm} needs equally many ranks in every NVLink domain, not {', '.join(str(len(p)) for p in parts)}"
         )
-        for ring in range(size)
-    )
+    if algorithm == "halving-doubling" and kind != "all_reduce" and n & (n - 1):
+        return f"halving-doubling of {kind} needs a power of two of ranks, not {n}"
+    if algorithm == "in-switch":
+        if cluster.nvlink is None or not cluster.nvlink.in_switch_reduction or cluster.nvlink.topology != "nvswitch":
+            return "in-switch needs NVSwitches that add: nvlink.in_switch_reduction: true"
+        if len(parts) > 1:
+            return f"in-switch needs all ranks in one NVLink domain, not {len(parts)}"
+    if algorithm == "in-network":
+        if cluster.infiniband is None or not cluster.infiniband.in_network_reduction:
+            return "in-network needs InfiniBand switches that add: infiniband.in_network_reduction: true"
+        if len(parts) == 1:
+            return "in-network needs ranks in several NVLink domains"
+    if algorithm == "node-dedup":
+        if copies is None:
+            return "node-dedup serves expert dispatch and combine only: top_k and experts must be known"
+        if copies.experts % n:
+            return f"node-dedup needs experts that divide over the {n} ranks, not {copies.experts}"
+    return None
 
 
-def _shifts(nodes: int, size: int) -> list[int]:
-    """From the member a ring enters to the one it leaves by, for each node: not zero unless alone, together a multiple
-    of `size` where that can be."""
-    if size == 1:
-        return [0] * nodes
-    if nodes % 2 == 0 or size == 2:
-        return [1 if node % 2 == 0 else -1 for node in range(nodes)]
-    return [1, -1] * ((nodes - 3) // 2) + [1, 1, size - 2]
+def auto(kind: CollectiveKind, group: Group, cluster: Cluster, copies: Copies | None = None) -> str:
+    """The algorithm of hardware without measured constants: reductions in switches where these add, ring and direct
+    elsewhere."""
+    order = ("in-switch", "in-network") if kind == "all_reduce" else ()
+    return next((a for a in order if refusal(kind, a, group, cluster, copies) is None), ALGORITHMS[kind][0])
 
 
-def _path(entry: int, leave: int, size: int) -> Iterator[int]:
-    """All members of a node, from `entry` to `leave`."""
-    yield entry
-    yield from (member for member in range(size) if member not in (entry, leave))
-    if leave != entry:
-        yield leave
+def pattern(
+    kind: CollectiveKind,
+    group: Group,
+    cluster: Cluster,
+    algorithm: str = "auto",
+    copies: Copies | None = None,
+    *,
+    back: bool = False,
+) -> Pattern:
+    """The messages of one collective over the ranks of `group`, per byte of payload.
+
+    `copies` says how an all-to-all of tokens chooses its experts; `back` that it returns them (combine).  ValueError
+    says why the group cannot use the algorithm.
+    """
+    chosen = auto(kind, group, cluster, copies) if algorithm == "auto" else algorithm
+    why_not = refusal(kind, chosen, group, cluster, copies)
+    if why_not is not None:
+        raise ValueError(why_not)
+    if chosen == "node-dedup":
+        assert copies is not None
+        phases: tuple[Phase, ...] = (exchange.node_dedup(group, cluster.domain_gpus, copies, back=back),)
+    else:
+        phases = _PHASES[kind, chosen](group, cluster.domain_gpus)
+    return Pattern(algorithm=chosen, phases=phases)
+
+
+def _ring(volume_of: Callable[[int], float], rounds_of: Callable[[int], int]) -> Builder:
+    def phases(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
+        n = len(group)
+        return (rings.ring(group, domain_gpus, volume=volume_of(n), rounds=rounds_of(n)),)
+
+    return phases
+
+
+def _shift(group: Group) -> Phase:
+    """nccl-tests' sendrecv: every rank sends the whole buffer to the next one and receives that of the one before."""
+    return phase([(one, other, 1.0) for one, other in zip(group, (*group[1:], group[0]), strict=True)], 1)
+
+
+_PHASES: dict[tuple[CollectiveKind, str], Builder] = {
+    ("all_reduce", "ring"): _ring(lambda n: 2 * (n - 1) / n, lambda n: 2 * (n - 1)),
+    ("all_reduce", "tree"): lambda group, domain: (trees.double_tree(group, domain),),
+    ("all_reduce", "halving-doubling"): lambda group, domain: trees.halving_doubling(group),
+    ("all_reduce", "hierarchical"): reductions.hierarchical,
+    ("all_reduce", "in-switch"): lambda group, domain: (reductions.in_switch(group),),
+    ("all_reduce", "in-network"): reductions.in_network,
+    ("all_gather", "ring"): _ring(lambda n: (n - 1) / n, lambda n: n - 1),
+    ("all_gather", "direct"): lambda group, domain: (exchange.direct(group),),
+    ("all_gather", "halving-doubling"): lambda group, domain: trees.doubling(group),
+    ("all_gather", "hierarchical"): reductions.gather_inside_out,
+    ("reduce_scatter", "ring"): _ring(lambda n: (n - 1) / n, lambda n: n - 1),
+    ("reduce_scatter", "direct"): lambda group, domain: (exchange.direct(group),),
+    ("reduce_scatter", "halving-doubling"): lambda group, domain: trees.halving(group),
+    ("reduce_scatter", "hierarchical"): lambda group, domain: reductions.gather_inside_out(group, domain)[::-1],
+    ("broadcast", "ring"): lambda group, domain: (rings.chain(group, domain),),
+    ("broadcast", "tree"): lambda group, domain: trees.binomial(group),
+    ("all_to_all", "direct"): lambda group, domain: (exchange.direct(group),),
+    ("all_to_all", "pairwise"): lambda group, domain: exchange.pairwise_exchange(group),
+    ("all_to_all", "hierarchical"): exchange.hierarchical,
+    ("send_recv", "direct"): lambda group, domain: (_shift(group),),
+}

@@ -140,7 +140,7 @@ class _Run:
             node_bytes=self.schedule.node_bytes() * program.steps,
             wiring=self.network.wiring(),
         )
-        self.network.check_conservation(links.bytes_on_wires(timeline.end_s))
+        self.network.check_conservation(links, timeline.end_s)
         return timeline
 
     def _waiting(self) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
+from simcluster.cluster.messages import Messages
 from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
-from simcluster.replay.sharing import Floats, fair_rates
-from simcluster.replay.traffic import Traffic
+from simcluster.replay.sharing import Crossings, Floats, fair_rates
+from simcluster.replay.traffic import Leg, Traffic
 from simcluster.timeline.timeline import LinkLoads, Wiring
 
 _AFTER_ALL = 2
@@ -22,22 +24,48 @@ _SAME_INSTANT = 1e-12
 
 @dataclass(slots=True, eq=False)
 class _Transfer:
-    """One collective under way: `left` bytes of progress at time `since_s`, going at `rate` bytes/s."""
+    """One leg of a collective under way.
 
-    traffic: Traffic
-    number: int
+    Of each of its `crossings`, `left` bytes of progress at time `since_s`, going at `rate` bytes/s until `end_s`.
+    `number` names the leg as long as all its flows are going; `rest` are the legs after it.
+    """
+
+    crossings: Crossings
+    left: Floats
+    limit: Floats
+    number: int | None
+    rest: tuple[Leg, ...]
+    payload_bytes: float
     done: simpy.Event
-    left: float
-    since_s: float
-    rate: float = 0.0
-    end_s: float = float("inf")
+    since_s: float = 0.0
+    rate: Floats = field(default_factory=lambda: np.zeros(0))
+    end_s: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def drop(self, ended: NDArray[np.bool_]) -> None:
+        """Leave out the flows that have ended."""
+        going = ~ended
+        self.crossings = self.crossings.only(going)
+        self.left, self.limit, self.rate, self.end_s = (
+            values[going] for values in (self.left, self.limit, self.rate, self.end_s)
+        )
+        self.number = None
+
+    def go(self, now: float, rate: Floats) -> None:
+        """Change to new rates."""
+        if np.array_equal(rate, self.rate):
+            return
+        if len(self.rate):
+            self.left = self.left - self.rate * (now - self.since_s)
+        self.since_s, self.rate = now, rate
+        self.end_s = now + self.left / rate
 
 
 class Network:
     """The wires of `routes` and the transfers on them.
 
     Transfers that start or end at the same instant are handled together, and the fair rates of a set of concurrent
-    transfers are solved once and remembered: the layers of a model repeat the same few sets.
+    transfers are solved once and remembered: the layers of a model repeat the same few sets.  Background streams take
+    their share of the wires all the time.
     """
 
     def __init__(self, env: simpy.Environment, routes: Routes) -> None:
@@ -45,20 +73,37 @@ class Network:
         self._routes = routes
         self._capacity = routes.capacity
         self._transfers: list[_Transfer] = []
-        self._numbers: dict[Traffic, int] = {}
-        self._solved: dict[tuple[int, ...], tuple[int, tuple[float, ...]]] = {}
+        self._numbers: dict[Leg, int] = {}
+        self._solved: dict[tuple[int, ...], tuple[int, tuple[Floats, ...]]] = {}
         self._touched = False
         self._expected = np.zeros(len(routes.capacity))
         self._rates: list[Floats] = []
         self._history: list[tuple[float, int]] = []
+        self._background, self._demand = background(routes)
+        self._background_rates: list[Floats] = []
+        if self._background.count:
+            self._touch(0.0)
 
     def start(self, traffic: Traffic, payload_bytes: float, done: simpy.Event) -> None:
-        """Start a transfer now; `done` fires at its end, a latency and a fair share of its wires later."""
-        size = traffic.progress_bytes(payload_bytes)
-        self._expected[traffic.wire] += traffic.use * size
-        number = self._numbers.setdefault(traffic, len(self._numbers))
-        transfer = _Transfer(traffic=traffic, number=number, done=done, left=size, since_s=0.0)
-        latency = self._env.timeout(traffic.latency_s)
+        """Start a transfer now; `done` fires at its end: for each leg, a latency and a fair share of its wires."""
+        self._start_leg(traffic.legs, payload_bytes, done)
+
+    def _start_leg(self, legs: tuple[Leg, ...], payload_bytes: float, done: simpy.Event) -> None:
+        leg = legs[0]
+        crossings, left = leg.crossings(), leg.progress_bytes(payload_bytes)
+        self._expected += np.bincount(
+            crossings.wire, weights=crossings.use * left[crossings.flow], minlength=len(self._capacity)
+        )
+        transfer = _Transfer(
+            crossings=crossings,
+            left=left,
+            limit=np.full(crossings.count, leg.limit),
+            number=self._numbers.setdefault(leg, len(self._numbers)),
+            rest=legs[1:],
+            payload_bytes=payload_bytes,
+            done=done,
+        )
+        latency = self._env.timeout(leg.latency_s)
         assert latency.callbacks is not None
         latency.callbacks.append(lambda _: self._join(transfer))
 
@@ -88,12 +133,15 @@ class Network:
             plain=np.array(plain, dtype=np.int64).reshape(-1, 2),
         )
 
-    def check_conservation(self, carried: Floats) -> None:
-        """Every wire has carried what the collectives put on it.
+    def check_conservation(self, links: LinkLoads, end_s: float) -> None:
+        """Every wire has carried what the collectives put on it, and the background.
 
         What rounding allows: 1e-9 of the bytes, and for every change of rates the bytes a full wire carries within the
         clock's resolution, which is a share of the time it shows.
         """
+        carried = links.bytes_on_wires(end_s)
+        if self._background.count:
+            carried = carried - replace(links, rates=np.array(self._background_rates)).bytes_on_wires(end_s)
         resolution_s = _SAME_INSTANT * self._env.now * len(self._history)
         allowed = 1e-9 * self._expected + self._capacity * resolution_s
         if (np.abs(carried - self._expected) > allowed).any():
@@ -101,12 +149,18 @@ class Network:
             raise BrokenLawError(f"wire {worst} carried {carried[worst]} of {self._expected[worst]} bytes")
 
     def _join(self, transfer: _Transfer) -> None:
-        if transfer.left <= 0:
-            transfer.done.succeed(self._env.now)
+        if not transfer.left.any():
+            self._finish(transfer)
             return
         transfer.since_s = self._env.now
         self._transfers.append(transfer)
         self._touch(0.0)
+
+    def _finish(self, transfer: _Transfer) -> None:
+        if transfer.rest:
+            self._start_leg(transfer.rest, transfer.payload_bytes, transfer.done)
+        else:
+            transfer.done.succeed(self._env.now)
 
     def _touch(self, delay_s: float) -> None:
         """Re-solve after `delay_s`; of several for the same instant one is enough."""
@@ -126,33 +180,60 @@ class Network:
         horizon = now * (1 + _SAME_INSTANT)
         staying = []
         for transfer in self._transfers:
-            if transfer.end_s <= horizon:
-                transfer.done.succeed(self._env.now)
-            else:
-                staying.append(transfer)
+            ended = transfer.end_s <= horizon
+            if len(ended) and ended.all():
+                self._finish(transfer)
+                continue
+            if ended.any():
+                transfer.drop(ended)
+            staying.append(transfer)
         self._transfers = staying
         state, rates = self._solve()
         self._history.append((now, state))
         for transfer, rate in zip(staying, rates, strict=True):
-            if rate != transfer.rate:
-                transfer.left -= transfer.rate * (now - transfer.since_s)
-                transfer.since_s, transfer.rate = now, rate
-                transfer.end_s = now + transfer.left / rate
+            transfer.go(now, rate)
         if staying:
-            self._touch(min(transfer.end_s for transfer in staying) - now)
+            self._touch(min(float(transfer.end_s.min()) for transfer in staying) - now)
 
-    def _solve(self) -> tuple[int, tuple[float, ...]]:
-        """The load state and each transfer's fair rate, in the order of the transfers."""
-        key = tuple(transfer.number for transfer in self._transfers)
-        if key not in self._solved:
-            wires = [transfer.traffic.wire for transfer in self._transfers]
-            uses = [transfer.traffic.use for transfer in self._transfers]
-            rate = fair_rates(wires, uses, self._capacity) if key else np.zeros(0)
-            total = np.zeros(len(self._capacity))
-            for wire, use, each in zip(wires, uses, rate, strict=True):
-                total[wire] += use * each
-            if (total > self._capacity * (1 + 1e-9)).any():
-                raise BrokenLawError("a wire carries more than its capacity")
-            self._solved[key] = (len(self._rates), tuple(rate.tolist()))
-            self._rates.append(total)
-        return self._solved[key]
+    def _solve(self) -> tuple[int, tuple[Floats, ...]]:
+        """The load state and each transfer's fair rates, in the order of the transfers; remembered where all flows of
+        all transfers are going."""
+        key = tuple(transfer.number for transfer in self._transfers if transfer.number is not None)
+        complete = len(key) == len(self._transfers)
+        if complete and key in self._solved:
+            return self._solved[key]
+        parts = [self._background, *(transfer.crossings for transfer in self._transfers)]
+        whole = Crossings.joined(parts)
+        limit = np.concatenate([self._demand, *(transfer.limit for transfer in self._transfers)])
+        rate = fair_rates(whole, self._capacity, limit) if whole.count else np.zeros(0)
+        wires = len(self._capacity)
+        total = np.bincount(whole.wire, weights=whole.use * rate[whole.flow], minlength=wires).astype(np.float64)
+        if (total > self._capacity * (1 + 1e-9)).any():
+            raise BrokenLawError("a wire carries more than its capacity")
+        cuts = np.cumsum([part.count for part in parts])
+        answer = (len(self._rates), tuple(np.split(rate, cuts[:-1])[1:]))
+        self._rates.append(total)
+        if self._background.count:
+            others = self._background
+            weights = others.use * rate[: others.count][others.flow]
+            self._background_rates.append(np.bincount(others.wire, weights=weights, minlength=wires).astype(np.float64))
+        if complete:
+            self._solved[key] = answer
+        return answer
+
+
+def background(routes: Routes) -> tuple[Crossings, Floats]:
+    """The cluster's background streams as activities of one unit of progress a byte, and the bytes/s each asks for."""
+    parts, demand = [], []
+    for stream in routes.cluster.background:
+        pairs = [(one, other) for one in stream.senders for other in stream.receivers if one != other]
+        messages = Messages(
+            sender=np.array([one for one, _ in pairs], dtype=np.int64),
+            receiver=np.array([other for _, other in pairs], dtype=np.int64),
+            bytes=np.full(len(pairs), 1 / len(pairs)),
+        )
+        load = routes.load(messages)
+        flow = np.zeros(len(load.wire), dtype=np.int64)
+        parts.append(Crossings(flow=flow, wire=load.wire, use=load.bytes, count=1))
+        demand.append(stream.bytes_per_s)
+    return Crossings.joined(parts), np.array(demand, dtype=np.float64)

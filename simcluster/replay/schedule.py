@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from simcluster.cluster.gpu import KernelTime
-from simcluster.cluster.routes import Routes
+from simcluster.cluster.routes import CutOffError, Routes
+from simcluster.errors import InputError, Mistake
 from simcluster.program.program import Collective, Compute, Program, live_bytes
+from simcluster.replay.pattern import Group
 from simcluster.replay.traffic import Traffic, traffic
 from simcluster.timeline.timeline import Floats, Operation
 
@@ -30,18 +32,31 @@ class Schedule:
         self.kernels, self.collectives = tuple(computes), tuple(self._communications)
         by_kernel = {kernel: gpu.kernel_time(kernel) for kernel in {op.kernel: None for op in computes.values()}}
         self.kernel_times: dict[int, KernelTime] = {i: by_kernel[op.kernel] for i, op in computes.items()}
-        by_pattern: dict[tuple[str, str], tuple[Traffic, ...]] = {}
+        by_pattern: dict[tuple[object, ...], tuple[Traffic, ...]] = {}
         for op in self._communications.values():
-            if (op.kind, op.axis) not in by_pattern:
-                groups = program.groups[op.axis]
-                by_pattern[op.kind, op.axis] = tuple(traffic(op.kind, group, routes) for group in groups)
-        self.traffics = {i: by_pattern[op.kind, op.axis] for i, op in self._communications.items()}
+            if _pattern_key(op) not in by_pattern:
+                by_pattern[_pattern_key(op)] = tuple(self._traffic(op, group) for group in program.groups[op.axis])
+        self.traffics = {i: by_pattern[_pattern_key(op)] for i, op in self._communications.items()}
         self.group_of = {
             axis: {rank: number for number, group in enumerate(groups) for rank in group}
             for axis, groups in program.groups.items()
         }
         self.needs = self._cross_stream_needs()
         self.awaited = frozenset(need for edges in self.needs for _, need in edges if need in self.kernel_times)
+
+    def _traffic(self, op: Collective, group: Group) -> Traffic:
+        """One group's collective on the wires, or InputError that says who waits for what."""
+        algorithm = self.routes.cluster.algorithms.get(op.kind, "auto")
+        try:
+            return traffic(op.kind, group, self.routes, algorithm=algorithm, copies=op.copies, back=op.back)
+        except ValueError as error:
+            raise InputError(Mistake(path=f"cluster.algorithms.{op.kind}", what=f"{op.name}: {error}")) from None
+        except CutOffError as error:
+            what = (
+                f"{op.name} can never complete: rank {error.sender} cannot reach rank {error.receiver}, {error.where}; "
+                f"ranks {shortened(group)} wait"
+            )
+            raise InputError(Mistake(path="faults" if self.routes.cluster.faults else "cluster", what=what)) from None
 
     def collective(self, index: int) -> Collective:
         return self._communications[index]
@@ -95,7 +110,7 @@ class Schedule:
         """What takes most of a lone transfer: its latency, or the kind of its fullest wire."""
         if traffic.latency_s > traffic.alone_s(payload_bytes) - traffic.latency_s:
             return "latency"
-        return self.routes.wire_class[traffic.full_wire].kind
+        return self.routes.wire_class[traffic.slowest_leg(payload_bytes).full_wire].kind
 
     def _transfer(self, index: int, collective: Collective) -> Operation:
         """Bytes are means over groups; time and bound are those of the slowest group."""
@@ -115,3 +130,12 @@ class Schedule:
             alone_s=slowest.alone_s(payload),
             bound=self._bound(slowest, payload),
         )
+
+
+def _pattern_key(op: Collective) -> tuple[object, ...]:
+    return op.kind, op.axis, op.copies, op.back
+
+
+def shortened(group: Group) -> str:
+    """A group's ranks, the first eight written out."""
+    return ", ".join(map(str, group[:8])) + (f", … ({len(group)} in all)" if len(group) > 8 else "")

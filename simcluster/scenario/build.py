@@ -56,11 +56,12 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
             yield "cluster.infiniband.nics_per_node", what
             return
         network = infiniband(form.infiniband, form.gpus_per_node)
-        if network.fabric == "rail-optimized" and nodes > max(network.nodes_per_leaf, network.largest_two_level_nodes):
+        largest = network.largest_nodes
+        if largest is not None and nodes > largest:
             yield (
                 "cluster.infiniband",
-                f"leaves and spines of {network.leaf_ports} ports join at most {network.largest_two_level_nodes} "
-                f"nodes, not {nodes}; use a larger leaf_ports or fabric: single-switch",
+                f"a {network.fabric} fabric of switches with {network.leaf_ports} ports joins at most "
+                f"{largest:,} nodes, not {nodes:,}; use a larger leaf_ports or fabric: single-switch",
             )
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from simcluster.cluster.link import InfiniBand
+from simcluster.cluster.link import Fabric, InfiniBand
 from tests.physics_helpers import ideal_cluster
 
 
@@ -28,9 +28,25 @@ def test_a_leaf_faces_as_many_nodes_as_its_ports_allow(leaf_ports: int, tenths: 
     assert infiniband(leaf_ports, tenths / 10).nodes_per_leaf == max(fitting, default=1)
 
 
-@pytest.mark.parametrize(("leaf_ports", "nics", "nodes"), [(64, 8, 256), (64, 1, 2048), (32, 8, 64), (64, 4, 512)])
-def test_two_levels_join_as_many_nodes_as_spines_have_ports_for_leaves(leaf_ports: int, nics: int, nodes: int) -> None:
-    assert infiniband(leaf_ports, 1.0, nics).largest_two_level_nodes == nodes
+@pytest.mark.parametrize(
+    ("fabric", "leaf_ports", "nics", "nodes"),
+    [
+        ("leaf-spine", 64, 8, 64 * 4),
+        ("leaf-spine", 64, 1, 64 * 32),
+        ("fat-tree", 64, 1, 64**3 // 4),
+        ("fat-tree", 8, 1, 128),
+        ("rail-optimized", 64, 8, 64**3 // 4 // 8),
+        ("rail-optimized", 32, 4, 32**3 // 4 // 4),
+        ("dragonfly", 64, 16, 16 * 32 * (32 * 16 + 1) // 16),
+        ("single-switch", 64, 8, None),
+        ("torus-3d", 64, 8, None),
+    ],
+)
+def test_a_fabric_joins_as_many_nodes_as_the_ports_of_its_switches_allow(
+    fabric: Fabric, leaf_ports: int, nics: int, nodes: int | None
+) -> None:
+    """Two levels: a leaf per port of a spine.  Three: k**3 / 4 NICs (Leiserson).  Dragonfly: a p (a h + 1)."""
+    assert replace(infiniband(leaf_ports, 1.0, nics), fabric=fabric).largest_nodes == nodes
 
 
 def test_usable_bandwidth_is_the_efficient_share() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simcluster.cluster.link import Fabric
-from simcluster.cluster.routes import Load, Messages, Routes
+from simcluster.cluster.messages import Load, Messages
+from simcluster.cluster.routes import Routes
 from tests.physics_helpers import ideal_cluster, law
 
 Message = tuple[int, int, float]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simcluster.cluster import topology
+from simcluster.cluster import topology, wiring
 from simcluster.cluster.cluster import Cluster
 from simcluster.scenario.compile import compile_text
 from tests.physics_helpers import EXAMPLE, NIC, NVLINK, count_kinds, ideal_cluster, law
@@ -64,18 +64,18 @@ def test_the_same_nic_of_every_node_of_a_pod_is_on_one_leaf() -> None:
         leaves = {
             head
             for node in range(16)
-            for head in graph.successors(topology.nic(node, rail))
+            for head in graph.successors(wiring.nic(node, rail))
             if graph.nodes[head]["kind"] == "leaf"
         }
         assert len(leaves) == 1
-    assert len({tuple(graph.successors(topology.nic(0, rail))) for rail in range(8)}) == 8
+    assert len({tuple(graph.successors(wiring.nic(0, rail))) for rail in range(8)}) == 8
 
 
 def test_gpus_share_the_nics_of_their_node_evenly() -> None:
     graph = topology.build(ideal_cluster(2, 8, nics_per_node=2))
     assert count_kinds(graph)["nic"] == 4
     for gpu in range(8):
-        assert graph.has_edge(topology.gpu(1, gpu), topology.nic(1, gpu // 4))
+        assert graph.has_edge(wiring.gpu(1, gpu), wiring.nic(1, gpu // 4))
 
 
 @pytest.mark.parametrize(("nodes", "pods"), [(2, 1), (32, 1), (33, 2), (64, 2), (65, 3), (256, 8)])
@@ -139,4 +139,5 @@ def test_every_gpu_reaches_every_other_and_spines_have_ports_enough(
     assert cluster.infiniband is not None
     in_cables = sum(sum(capacities) for capacities in uplinks(cluster).values()) / NIC
     assert in_cables <= kinds["spine"] * leaf_ports * (1 + 1e-9)
-    assert (kinds["spine"] - 1) * leaf_ports < max(in_cables, 1)
+    if not kinds["core"]:
+        assert (kinds["spine"] - 1) * leaf_ports < max(in_cables, 1)

@@ -38,8 +38,9 @@ def test_what_is_sent_goes_over_nvlink_or_infiniband_and_fills_those_ports(group
     for tier, share in (("nvlink", shape.nvlink_share), ("nic", shape.infiniband_share)):
         for direction in ("out", "in"):
             carried = sum(
-                use * shape.port_share
-                for wire, use in zip(shape.wire, shape.use, strict=True)
+                use * leg.port_share
+                for leg in shape.legs
+                for wire, use in zip(leg.wire, leg.use, strict=True)
                 if (routes.wire_class[wire].kind, routes.wire_class[wire].direction) == (tier, direction)
             )
             assert carried == pytest.approx(n * share, rel=1e-9, abs=1e-12)
@@ -51,7 +52,7 @@ def test_the_wire_that_limits_it_is_full_and_no_other_is_fuller(
     group: Group, kind: CollectiveKind, oversubscription: float
 ) -> None:
     routes = Routes(ideal_cluster(4, 8, oversubscription=oversubscription))
-    shape = traffic(kind, group, routes)
+    (shape,) = traffic(kind, group, routes).legs
     use_of_wires = shape.alone_rate * shape.use / routes.capacity[shape.wire]
     assert use_of_wires.max() == pytest.approx(1.0, rel=1e-9)
     assert use_of_wires[shape.wire.tolist().index(shape.full_wire)] == pytest.approx(1.0, rel=1e-9)

@@ -1,0 +1,180 @@
+"""The fabrics between NICs: which switches there are, and the cables between them.
+
+A trunk between two switches is one wire per direction, however many cables it bundles.  Every fabric has as many
+leaves, spines and levels as its nodes need, and no more.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import ceil, prod
+from typing import TYPE_CHECKING, assert_never
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.link import InfiniBand
+from simcluster.cluster.wiring import WireClass, join, nic
+
+if TYPE_CHECKING:
+    from simcluster.cluster.wiring import Graph
+
+
+def add(graph: Graph, cluster: Cluster) -> None:
+    """Add the switches of the cluster's fabric to a graph that holds its NICs."""
+    infiniband = cluster.infiniband
+    assert infiniband is not None
+    match infiniband.fabric:
+        case "single-switch":
+            graph.add_node("switch", kind="leaf")
+            for node in range(cluster.nodes):
+                _plug_in(graph, infiniband, node, ["switch"] * infiniband.nics_per_node)
+        case "rail-optimized":
+            _add_rails(graph, cluster, infiniband)
+        case "leaf-spine" | "fat-tree":
+            _add_leaves(graph, cluster, infiniband)
+        case "dragonfly":
+            _add_dragonfly(graph, cluster, infiniband)
+        case "torus-2d":
+            _add_torus(graph, cluster, infiniband, torus_shape(cluster.nodes, 2))
+        case "torus-3d":
+            _add_torus(graph, cluster, infiniband, torus_shape(cluster.nodes, 3))
+        case "custom":
+            _add_custom(graph, infiniband)
+        case _:
+            assert_never(infiniband.fabric)
+
+
+def _plug_in(graph: Graph, infiniband: InfiniBand, node: int, switches: list[str]) -> None:
+    """The NICs of a node, each into its switch."""
+    for index, switch in enumerate(switches):
+        join(graph, nic(node, index), switch, infiniband.usable_bytes_per_s, "nic", ("out", "in"))
+
+
+def _add_rails(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
+    """Each NIC index (rail) of a pod of nodes has a leaf of its own; spines join all leaves."""
+    pods = [range(cluster.nodes)[start:][: infiniband.nodes_per_leaf]
+            for start in range(0, cluster.nodes, infiniband.nodes_per_leaf)]  # fmt: skip
+    rails = range(infiniband.nics_per_node)
+    leaves = {f"leaf{pod}.{rail}": len(nodes) for pod, nodes in enumerate(pods) for rail in rails}
+    graph.add_nodes_from(leaves, kind="leaf")
+    for pod, nodes in enumerate(pods):
+        for node in nodes:
+            _plug_in(graph, infiniband, node, [f"leaf{pod}.{rail}" for rail in rails])
+    _add_spines(graph, infiniband, leaves)
+
+
+def _add_leaves(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
+    """All NICs of a node go into the same leaf."""
+    leaves: dict[str, int] = {}
+    for node in range(cluster.nodes):
+        leaf = f"leaf{node // infiniband.nodes_per_leaf}"
+        leaves[leaf] = leaves.get(leaf, 0) + infiniband.nics_per_node
+        graph.add_node(leaf, kind="leaf")
+        _plug_in(graph, infiniband, node, [leaf] * infiniband.nics_per_node)
+    _add_spines(graph, infiniband, leaves)
+
+
+def _add_spines(graph: Graph, infiniband: InfiniBand, leaves: dict[str, int]) -> None:
+    """Spines over `leaves` (name -> NICs below); where one spine has not enough ports for all, pods of leaves with
+    spines of their own, joined by cores (a folded Clos network; Leiserson, Fat-Trees, 1985).
+
+    A leaf's bandwidth upwards is that of its NICs divided by the oversubscription, spread evenly over its spines; a
+    spine passes as much upwards as downwards.
+    """
+    if len(leaves) == 1:
+        return
+    bandwidth = infiniband.usable_bytes_per_s
+    upward = {leaf: nics * bandwidth / infiniband.oversubscription for leaf, nics in leaves.items()}
+    if len(leaves) <= infiniband.leaf_ports:
+        spines = max(1, ceil(sum(upward.values()) / bandwidth / infiniband.leaf_ports))
+        graph.add_nodes_from((f"spine{spine}" for spine in range(spines)), kind="spine")
+        for leaf in leaves:
+            for spine in range(spines):
+                join(graph, leaf, f"spine{spine}", upward[leaf] / spines, "leaf", ("up", "down"))
+        return
+    names = list(leaves)
+    size = infiniband.leaves_per_pod
+    pods = [names[start : start + size] for start in range(0, len(names), size)]
+    spines = max(1, ceil(max(upward.values()) / bandwidth))
+    cores = max(1, ceil(len(pods) * size / infiniband.leaf_ports))
+    graph.add_nodes_from((f"core{spine}.{core}" for spine in range(spines) for core in range(cores)), kind="core")
+    for pod, members in enumerate(pods):
+        for spine in range(spines):
+            name = f"spine{pod}.{spine}"
+            graph.add_node(name, kind="spine")
+            for leaf in members:
+                join(graph, leaf, name, upward[leaf] / spines, "leaf", ("up", "down"))
+            through = sum(upward[leaf] for leaf in members) / spines
+            for core in range(cores):
+                join(graph, name, f"core{spine}.{core}", through / cores, "spine", ("up", "down"))
+
+
+def _add_dragonfly(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
+    """Routers of a group are joined each to each; every pair of groups by equally many cables, dealt out to routers in
+    turn.  Oversubscription thins the cables between groups."""
+    nics, routers, cables = infiniband.dragonfly_shape
+    bandwidth = infiniband.usable_bytes_per_s
+    needed = ceil(cluster.nodes * infiniband.nics_per_node / nics)
+    groups = ceil(needed / routers)
+    names = [[f"router{group}.{router}" for router in range(routers)] for group in range(groups)]
+    if groups == 1:
+        names = [names[0][:needed]]
+    for group in names:
+        graph.add_nodes_from(group, kind="leaf")
+        for one, other in combinations(group, 2):
+            join(graph, one, other, bandwidth, "leaf", ("local", "local"))
+    for node in range(cluster.nodes):
+        ports = range(node * infiniband.nics_per_node, (node + 1) * infiniband.nics_per_node)
+        _plug_in(graph, infiniband, node, [names[p // nics // routers][p // nics % routers] for p in ports])
+    if groups == 1:
+        return
+    each = routers * cables // (groups - 1)
+    for low, high in combinations(range(groups), 2):
+        for cable in range(each):
+            here = names[low][((high - 1) * each + cable) // cables]
+            there = names[high][(low * each + cable) // cables]
+            join(graph, here, there, bandwidth / infiniband.oversubscription, "spine", ("global", "global"))
+
+
+def torus_shape(nodes: int, dimensions: int) -> tuple[int, ...]:
+    """The most cubic box of exactly `nodes` places: the factors that have the smallest sum."""
+    if dimensions == 1:
+        return (nodes,)
+    options = [(side, *torus_shape(nodes // side, dimensions - 1)) for side in range(1, nodes + 1) if nodes % side == 0]
+    return min((tuple(sorted(option, reverse=True)) for option in options), key=lambda shape: (sum(shape), shape))
+
+
+def _add_torus(graph: Graph, cluster: Cluster, infiniband: InfiniBand, shape: tuple[int, ...]) -> None:
+    """A router per node, joined to the next in every dimension and around; a cable carries what the node's NICs do
+    together, divided by the oversubscription."""
+    bandwidth = infiniband.nics_per_node * infiniband.usable_bytes_per_s / infiniband.oversubscription
+    for node in range(cluster.nodes):
+        graph.add_node(f"router{node}", kind="leaf")
+        _plug_in(graph, infiniband, node, [f"router{node}"] * infiniband.nics_per_node)
+    for dimension, side in enumerate(shape):
+        stride = prod(shape[dimension + 1 :])
+        axis = "xyz"[dimension]
+        for node in range(cluster.nodes):
+            place = node // stride % side
+            after = node + ((place + 1) % side - place) * stride
+            if after != node and not (side == 2 and place == 1):
+                join(graph, f"router{node}", f"router{after}", bandwidth, "leaf", (f"{axis}+", f"{axis}-"))
+
+
+def _add_custom(graph: Graph, infiniband: InfiniBand) -> None:
+    """The switches and cables of the scenario's own graph, direction by direction."""
+    for name, kind in infiniband.switches.items():
+        graph.add_node(name, kind=kind)
+    for cable in infiniband.cables:
+        ends = {graph.nodes[cable.tail]["kind"], graph.nodes[cable.head]["kind"]}
+        if "nic" in ends:
+            wire_class = WireClass(kind="nic", direction="out" if graph.nodes[cable.tail]["kind"] == "nic" else "in")
+        else:
+            kind = "spine" if "core" in ends else "leaf"
+            upward = _LEVEL[graph.nodes[cable.tail]["kind"]] <= _LEVEL[graph.nodes[cable.head]["kind"]]
+            wire_class = WireClass(kind=kind, direction="up" if upward else "down")
+        graph.add_edge(
+            cable.tail, cable.head, capacity=cable.bytes_per_s, wire_class=wire_class, latency=cable.latency_s
+        )
+
+
+_LEVEL = {"leaf": 0, "spine": 1, "core": 2}

@@ -1,0 +1,72 @@
+"""All-to-alls: every rank sends something of its own to every other."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+
+from simcluster.cluster.messages import Floats, Messages
+from simcluster.program.program import Copies
+from simcluster.replay.pattern import Edge, Group, Phase, columns, domains, phase
+
+
+def direct(group: Group) -> Phase:
+    """Every rank sends 1/n of its buffer to each other rank, all at once, in one round."""
+    ranks = np.array(group, dtype=np.int64)
+    sender, receiver = (axis.ravel() for axis in np.meshgrid(ranks, ranks, indexing="ij"))
+    other = sender != receiver
+    sizes = np.full(int(other.sum()), 1 / len(group))
+    return Phase(messages=Messages(sender=sender[other], receiver=receiver[other], bytes=sizes), rounds=1)
+
+
+def uneven(group: Group, matrix: Floats) -> Phase:
+    """Member i sends `matrix[i, j]` bytes to member j, all at once; shape (n, n), the diagonal stays where it is."""
+    ranks = np.array(group, dtype=np.int64)
+    row, column = np.nonzero(matrix * (1 - np.eye(len(group))))
+    return Phase(
+        messages=Messages(sender=ranks[row], receiver=ranks[column], bytes=matrix[row, column].astype(np.float64)),
+        rounds=1,
+    )
+
+
+def pairwise_exchange(group: Group) -> tuple[Phase, ...]:
+    """n-1 rounds one after the other: in round k rank i sends 1/n of its buffer to rank i + k."""
+    n = len(group)
+    return tuple(
+        phase([(group[i], group[(i + k) % n], 1 / n) for i in range(n)], 1)
+        for k in range(1, n)
+    )  # fmt: skip
+
+
+def hierarchical(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
+    """First inside domains: a rank hands each peer all that goes to ranks at that peer's place elsewhere; then between
+    ranks at the same place of different domains.  A NIC sends (D-1)/D of the buffer, in messages m times larger."""
+    parts = domains(group, domain_gpus)
+    size = len(parts[0])
+    inside = [(a, b, 1 / size) for part in parts for a in part for b in part]
+    across = [(a, b, 1 / len(parts)) for column in columns(parts) for a in column for b in column]
+    return phase(inside, 1), phase(across, 1)
+
+
+def expected_share(buckets: int, copies: Copies) -> float:
+    """Probability that a token has at least one of its k experts in a given one of `buckets` equal parts of E experts,
+    drawn without replacement: 1 - C(E - E/buckets, k) / C(E, k)."""
+    others = copies.experts - copies.experts // buckets
+    return 1 - comb(others, copies.top_k) / comb(copies.experts, copies.top_k)
+
+
+def node_dedup(group: Group, domain_gpus: int, copies: Copies, *, back: bool) -> Phase:
+    """Expert dispatch as DeepEP's normal mode does it: a token crosses once to every domain that holds one of its
+    experts, to the rank at the sender's place there, which passes it on to every rank that needs it, once.
+
+    The payload is all k copies of a rank's tokens, so one token's share of it is 1/k.  Combine is the same `back`.
+    """
+    parts = domains(group, domain_gpus)
+    to_domain = expected_share(len(parts), copies) / copies.top_k
+    to_rank = expected_share(len(group), copies) / copies.top_k
+    edges: list[Edge] = [(a, b, to_domain) for column in columns(parts) for a in column for b in column]
+    edges += [(a, b, len(parts) * to_rank) for part in parts for a in part for b in part]
+    if back:
+        edges = [(b, a, size) for a, b, size in edges]
+    return phase(edges, 1, forwards=1 if len(parts) > 1 else 0)

@@ -6,7 +6,7 @@ that a user mends a file once.  A `BrokenLawError` is raised by an assertion tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -47,6 +47,13 @@ class InputError(ValueError):
 
 class BrokenLawError(AssertionError):
     """A law every replay obeys does not hold: a bug of the simulator, not of the scenario."""
+
+
+def shortened(items: Sequence[object]) -> str:
+    """The items, or the first three and the last with their number."""
+    if len(items) <= 4:
+        return ", ".join(map(str, items))
+    return ", ".join(map(str, items[:3])) + f", … {items[-1]} ({len(items)} in all)"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -110,18 +110,20 @@ def _add_spines(graph: Graph, infiniband: InfiniBand, leaves: dict[str, int]) ->
 
 def _add_dragonfly(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
     """Routers of a group are joined each to each; every pair of groups by equally many cables, dealt out to routers in
-    turn.  Oversubscription thins the cables between groups."""
+    turn.  A lone group spends all its ports on cables inside.  Oversubscription thins the cables between groups."""
     nics, routers, cables = infiniband.dragonfly_shape
     bandwidth = infiniband.usable_bytes_per_s
     needed = ceil(cluster.nodes * infiniband.nics_per_node / nics)
     groups = ceil(needed / routers)
     names = [[f"router{group}.{router}" for router in range(routers)] for group in range(groups)]
+    local = bandwidth
     if groups == 1:
         names = [names[0][:needed]]
+        local *= max(1, (infiniband.leaf_ports - nics) // max(1, needed - 1))
     for group in names:
         graph.add_nodes_from(group, kind="leaf")
         for one, other in combinations(group, 2):
-            join(graph, one, other, bandwidth, "leaf", ("local", "local"))
+            join(graph, one, other, local, "leaf", ("local", "local"))
     for node in range(cluster.nodes):
         ports = range(node * infiniband.nics_per_node, (node + 1) * infiniband.nics_per_node)
         _plug_in(graph, infiniband, node, [names[p // nics // routers][p // nics % routers] for p in ports])
@@ -172,9 +174,8 @@ def _add_custom(graph: Graph, infiniband: InfiniBand) -> None:
             kind = "spine" if "core" in ends else "leaf"
             upward = _LEVEL[graph.nodes[cable.tail]["kind"]] <= _LEVEL[graph.nodes[cable.head]["kind"]]
             wire_class = WireClass(kind=kind, direction="up" if upward else "down")
-        graph.add_edge(
-            cable.tail, cable.head, capacity=cable.bytes_per_s, wire_class=wire_class, latency=cable.latency_s
-        )
+        usable = infiniband.efficiency * cable.bytes_per_s
+        graph.add_edge(cable.tail, cable.head, capacity=usable, wire_class=wire_class, latency=cable.latency_s)
 
 
 _LEVEL = {"leaf": 0, "spine": 1, "core": 2}

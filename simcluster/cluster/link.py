@@ -118,7 +118,8 @@ class InfiniBand:
             case "leaf-spine":
                 return self.leaf_ports * self.nodes_per_leaf
             case "rail-optimized" | "fat-tree":
-                return self.leaves_per_pod * self.leaf_ports // leaves_per_group * self.nodes_per_leaf
+                leaves = max(self.leaf_ports, self.leaves_per_pod * self.leaf_ports)
+                return max(1, leaves // leaves_per_group * self.nodes_per_leaf)
             case "dragonfly":
                 nics, routers, cables = self.dragonfly_shape
                 return nics * routers * (routers * cables + 1) // self.nics_per_node

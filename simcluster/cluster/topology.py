@@ -7,9 +7,9 @@ bandwidth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
@@ -70,6 +70,12 @@ def _damage(graph: Graph, fault: Fault) -> None:
             graph.remove_edge(*edge)
         else:
             graph.edges[edge]["capacity"] *= fault.factor
+
+
+def mutually_reachable(name: str, cables: Iterable[tuple[str, str]]) -> set[str]:
+    """What one can go to from `name`, and come back from, along directed cables."""
+    graph: nx.DiGraph[Any] = nx.DiGraph(list(cables))
+    return {name} | (nx.descendants(graph, name) & nx.ancestors(graph, name))
 
 
 def wires(graph: Graph) -> Iterator[tuple[str, str, float, WireClass]]:

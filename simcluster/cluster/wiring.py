@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import networkx as nx
 
 from simcluster.cluster.cluster import Cluster
 
-if TYPE_CHECKING:
-    Graph = nx.DiGraph[str]
+Graph: TypeAlias = "nx.DiGraph[str]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,16 @@ from simcluster.plan.layout import Axis, Group
 
 CollectiveKind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send_recv"]
 
+ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
+    "all_reduce": ("ring", "tree", "halving-doubling", "hierarchical", "in-switch", "in-network"),
+    "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
+    "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
+    "broadcast": ("ring", "tree"),
+    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup"),
+    "send_recv": ("direct",),
+}
+"""What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simcluster.cluster.cluster import Cluster
-from simcluster.program.program import CollectiveKind, Copies
+from simcluster.program.program import ALGORITHMS, CollectiveKind, Copies
 from simcluster.replay import exchange, reductions, rings, trees
 from simcluster.replay.pattern import Group, Pattern, Phase, domains, phase
 
 Builder = Callable[[Group, int], tuple[Phase, ...]]
 """The phases of a group's collective, for domains of so many GPUs."""
-
-ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
-    "all_reduce": ("ring", "tree", "halving-doubling", "hierarchical", "in-switch", "in-network"),
-    "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
-    "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
-    "broadcast": ("ring", "tree"),
-    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup"),
-    "send_recv": ("direct",),
-}
-"""What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""
 
 
 def refusal(

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import simpy
-from numpy.typing import NDArray
 
 from simcluster.cluster.messages import Messages
 from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
-from simcluster.replay.sharing import Crossings, Floats, fair_rates
+from simcluster.replay.sharing import Crossings, Floats, FlowSet, Ints
 from simcluster.replay.traffic import Leg, Traffic
 from simcluster.timeline.timeline import LinkLoads, Wiring
 
@@ -26,8 +25,9 @@ _SAME_INSTANT = 1e-12
 class _Transfer:
     """One leg of a collective under way.
 
-    Of each of its `crossings`, `left` bytes of progress at time `since_s`, going at `rate` bytes/s until `end_s`.
-    `number` names the leg as long as all its flows are going; `rest` are the legs after it.
+    Of each of its flows (`crossings`), `left` bytes of progress at time `since_s`, going at `rate` bytes/s until
+    `end_s`; flows that have ended have rate 0 and never end again.  `number` names the leg as long as all its flows are
+    going; `rest` are the legs after it.
     """
 
     crossings: Crossings
@@ -41,23 +41,26 @@ class _Transfer:
     rate: Floats = field(default_factory=lambda: np.zeros(0))
     end_s: Floats = field(default_factory=lambda: np.zeros(0))
 
-    def drop(self, ended: NDArray[np.bool_]) -> None:
-        """Leave out the flows that have ended."""
-        going = ~ended
-        self.crossings = self.crossings.only(going)
-        self.left, self.limit, self.rate, self.end_s = (
-            values[going] for values in (self.left, self.limit, self.rate, self.end_s)
-        )
-        self.number = None
+    def ended(self, horizon_s: float) -> Ints:
+        """Flows that end until then, and count as ended from now on."""
+        ended = np.flatnonzero(self.end_s <= horizon_s)
+        if len(ended):
+            self.end_s[ended], self.left[ended], self.number = np.inf, 0.0, None
+        return ended
+
+    @property
+    def over(self) -> bool:
+        return bool(np.isinf(self.end_s).all()) and len(self.end_s) > 0
 
     def go(self, now: float, rate: Floats) -> None:
         """Change to new rates."""
         if np.array_equal(rate, self.rate):
             return
         if len(self.rate):
-            self.left = self.left - self.rate * (now - self.since_s)
+            self.left = np.where(rate > 0, self.left - self.rate * (now - self.since_s), 0.0)
         self.since_s, self.rate = now, rate
-        self.end_s = now + self.left / rate
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.end_s = np.where(rate > 0, now + self.left / rate, np.inf)
 
 
 class Network:
@@ -81,6 +84,7 @@ class Network:
         self._history: list[tuple[float, int]] = []
         self._background, self._demand = background(routes)
         self._background_rates: list[Floats] = []
+        self._flows: FlowSet | None = None
         if self._background.count:
             self._touch(0.0)
 
@@ -153,6 +157,7 @@ class Network:
             self._finish(transfer)
             return
         transfer.since_s = self._env.now
+        self._flows = None
         self._transfers.append(transfer)
         self._touch(0.0)
 
@@ -178,15 +183,18 @@ class Network:
         self._touched = False
         now = self._env.now
         horizon = now * (1 + _SAME_INSTANT)
-        staying = []
+        staying, first = [], self._background.count
         for transfer in self._transfers:
-            ended = transfer.end_s <= horizon
-            if len(ended) and ended.all():
+            ended = transfer.ended(horizon)
+            if self._flows is not None and len(ended):
+                self._flows.end(first + ended)
+            first += transfer.crossings.count
+            if transfer.over:
                 self._finish(transfer)
-                continue
-            if ended.any():
-                transfer.drop(ended)
-            staying.append(transfer)
+            else:
+                staying.append(transfer)
+        if len(staying) < len(self._transfers):
+            self._flows = None
         self._transfers = staying
         state, rates = self._solve()
         self._history.append((now, state))
@@ -203,10 +211,15 @@ class Network:
         if complete and key in self._solved:
             return self._solved[key]
         parts = [self._background, *(transfer.crossings for transfer in self._transfers)]
-        whole = Crossings.joined(parts)
-        limit = np.concatenate([self._demand, *(transfer.limit for transfer in self._transfers)])
-        rate = fair_rates(whole, self._capacity, limit) if whole.count else np.zeros(0)
-        wires = len(self._capacity)
+        if self._flows is None or complete:
+            whole = Crossings.joined(parts)
+            limit = np.concatenate([self._demand, *(transfer.limit for transfer in self._transfers)])
+            self._flows = FlowSet(whole, self._capacity, limit)
+            gone = [np.zeros(self._background.count, dtype=np.bool_)]
+            gone += [transfer.left == 0 for transfer in self._transfers]
+            self._flows.end(np.flatnonzero(np.concatenate(gone)))
+        rate = self._flows.rates()
+        whole, wires = self._flows.crossings, len(self._capacity)
         total = np.bincount(whole.wire, weights=whole.use * rate[whole.flow], minlength=wires).astype(np.float64)
         if (total > self._capacity * (1 + 1e-9)).any():
             raise BrokenLawError("a wire carries more than its capacity")
@@ -223,7 +236,10 @@ class Network:
 
 
 def background(routes: Routes) -> tuple[Crossings, Floats]:
-    """The cluster's background streams as activities of one unit of progress a byte, and the bytes/s each asks for."""
+    """The cluster's background streams as activities, each with the rate it asks for.
+
+    As with a collective, a stream's progress is counted in bytes through its busiest port.
+    """
     parts, demand = [], []
     for stream in routes.cluster.background:
         pairs = [(one, other) for one in stream.senders for other in stream.receivers if one != other]
@@ -233,7 +249,8 @@ def background(routes: Routes) -> tuple[Crossings, Floats]:
             bytes=np.full(len(pairs), 1 / len(pairs)),
         )
         load = routes.load(messages)
+        port_share = float(load.bytes[routes.is_port[load.wire]].max())
         flow = np.zeros(len(load.wire), dtype=np.int64)
-        parts.append(Crossings(flow=flow, wire=load.wire, use=load.bytes, count=1))
-        demand.append(stream.bytes_per_s)
+        parts.append(Crossings(flow=flow, wire=load.wire, use=load.bytes / port_share, count=1))
+        demand.append(stream.bytes_per_s * port_share)
     return Crossings.joined(parts), np.array(demand, dtype=np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from simcluster.cluster.gpu import KernelTime
 from simcluster.cluster.routes import CutOffError, Routes
-from simcluster.errors import InputError, Mistake
+from simcluster.errors import InputError, Mistake, shortened
 from simcluster.program.program import Collective, Compute, Program, live_bytes
 from simcluster.replay.pattern import Group
 from simcluster.replay.traffic import Traffic, traffic
@@ -134,8 +134,3 @@ class Schedule:
 
 def _pattern_key(op: Collective) -> tuple[object, ...]:
     return op.kind, op.axis, op.copies, op.back
-
-
-def shortened(group: Group) -> str:
-    """A group's ranks, the first eight written out."""
-    return ", ".join(map(str, group[:8])) + (f", … ({len(group)} in all)" if len(group) > 8 else "")

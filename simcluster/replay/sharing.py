@@ -51,6 +51,8 @@ class Crossings:
 
     def only(self, chosen: Bools) -> Crossings:
         """Those of the chosen flows, renumbered from 0 in order."""
+        if chosen.all():
+            return self
         kept = np.flatnonzero(chosen[self.flow])
         number = np.cumsum(chosen) - 1
         return Crossings(
@@ -95,7 +97,7 @@ class FlowSet:
 
     def __init__(self, crossings: Crossings, capacity: Floats, limit: Floats) -> None:
         _check(crossings, capacity, limit)
-        self._crossings, self._capacity, self._limit = crossings, capacity, limit
+        self.crossings, self._capacity, self._limit = crossings, capacity, limit
         self._rate = np.zeros(crossings.count)  # inf: has ended
         self._least = 0.0  # rates below this are right
         self._columns: Columns | None = None
@@ -107,7 +109,7 @@ class FlowSet:
         self._least = min(self._least, float(self._rate[flows].min()))
         self._rate[flows] = np.inf
         if self._columns is not None:
-            flow, wire = self._crossings.flow, self._crossings.wire
+            flow, wire = self.crossings.flow, self.crossings.wire
             spans = zip(np.searchsorted(flow, flows), np.searchsorted(flow, flows, "right"), strict=True)
             crossed = [wire[start:stop] for start, stop in spans]
             self._columns.drop(np.unique(np.concatenate(crossed)), self._rate)
@@ -116,7 +118,7 @@ class FlowSet:
         """The rate of every flow; 0 of those that have ended."""
         if _compiled() is None:
             live = self._rate < np.inf
-            rate = _in_rounds(self._crossings.only(live), self._capacity, self._limit[live])
+            rate = _in_rounds(self.crossings.only(live), self._capacity, self._limit[live])
             if rate is not None:
                 self._rate[live], self._least = rate, np.inf
         if self._least < np.inf:
@@ -127,7 +129,7 @@ class FlowSet:
         if self._columns is None:
             columns = _compiled()
             assert columns is not None
-            self._columns = columns(self._crossings, self._capacity, self._limit, 1 - _FULL)
+            self._columns = columns(self.crossings, self._capacity, self._limit, 1 - _FULL)
             self._columns.drop(np.arange(len(self._capacity)), self._rate)
         if not self._columns.fill(self._least, self._rate):
             raise ValueError(_UNHELD)

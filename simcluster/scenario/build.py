@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import lcm
 
-from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu
-from simcluster.cluster.link import InfiniBand, NvLink
 from simcluster.model.transformer import Mlp, Model, Moe, Precisions
 from simcluster.model.workload import Workload
 from simcluster.plan import name as plan_name
 from simcluster.scenario.document import Value
+from simcluster.scenario.hardware import GpuForm
 from simcluster.scenario.scenario import BatchRule
 from simcluster.scenario.schema import (
-    ClusterForm,
-    GpuForm,
-    InfiniBandForm,
     ModelForm,
     MoeForm,
-    NvLinkForm,
     WorkloadForm,
 )
 
@@ -37,44 +32,6 @@ def gpus_asked_for(plan: Value, degrees: Mapping[str, int]) -> int:
     return max(1, degrees.get("pp", 1) * lcm(max(1, attention), max(1, experts)))
 
 
-def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
-    if form.gpus_per_node > 1 and form.nvlink is None:
-        yield "cluster", f"nvlink is missing; {form.gpus_per_node} GPUs of a node need it"
-    if nodes > 1 and form.infiniband is None:
-        yield "cluster", f"infiniband is missing; {nodes} nodes need it"
-    for precision in form.gpu.peak:
-        if precision not in form.gpu.efficiency.compute:
-            yield (
-                "cluster.gpu.efficiency.compute",
-                f"{precision} has a peak but no efficiency; add {precision}",
-            )
-    if form.infiniband is not None:
-        nics = form.infiniband.nics_per_node
-        if nics is not None and form.gpus_per_node % nics:
-            fits = [d for d in range(1, form.gpus_per_node + 1) if form.gpus_per_node % d == 0]
-            what = f"{nics} NICs do not divide {form.gpus_per_node} GPUs a node; use one of {fits}"
-            yield "cluster.infiniband.nics_per_node", what
-            return
-        network = infiniband(form.infiniband, form.gpus_per_node)
-        largest = network.largest_nodes
-        if largest is not None and nodes > largest:
-            yield (
-                "cluster.infiniband",
-                f"a {network.fabric} fabric of switches with {network.leaf_ports} ports joins at most "
-                f"{largest:,} nodes, not {nodes:,}; use a larger leaf_ports or fabric: single-switch",
-            )
-
-
-def cluster(form: ClusterForm, nodes: int) -> Cluster:
-    return Cluster(
-        nodes=nodes,
-        gpus_per_node=form.gpus_per_node,
-        gpu=gpu(form.gpu),
-        nvlink=None if form.nvlink is None else nvlink(form.nvlink),
-        infiniband=None if form.infiniband is None else infiniband(form.infiniband, form.gpus_per_node),
-    )
-
-
 def gpu(form: GpuForm) -> Gpu:
     return Gpu(
         name=form.name,
@@ -85,31 +42,6 @@ def gpu(form: GpuForm) -> Gpu:
         memory_efficiency=form.efficiency.memory,
         launch_overhead_s=form.launch_overhead,
         collective_overhead_s=form.collective_overhead,
-        provenance=form.provenance,
-        source=form.source,
-    )
-
-
-def nvlink(form: NvLinkForm) -> NvLink:
-    return NvLink(
-        bytes_per_s=form.bandwidth,
-        latency_s=form.latency,
-        efficiency=form.efficiency,
-        provenance=form.provenance,
-        source=form.source,
-    )
-
-
-def infiniband(form: InfiniBandForm, gpus_per_node: int) -> InfiniBand:
-    """One NIC per GPU unless the form says how many."""
-    return InfiniBand(
-        bytes_per_s=form.bandwidth,
-        latency_s=form.latency,
-        efficiency=form.efficiency,
-        nics_per_node=form.nics_per_node or gpus_per_node,
-        fabric=form.fabric,
-        leaf_ports=form.leaf_ports,
-        oversubscription=form.oversubscription,
         provenance=form.provenance,
         source=form.source,
     )

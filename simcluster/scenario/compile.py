@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import TypeVar
 
@@ -14,15 +15,18 @@ from simcluster.model.workload import Workload
 from simcluster.plan import mapping, share
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
-from simcluster.scenario import build, override
+from simcluster.scenario import build, network, override
 from simcluster.scenario.document import Document, Value, read
+from simcluster.scenario.forms import Form
+from simcluster.scenario.graph import read_graph
+from simcluster.scenario.hardware import ClusterForm, FaultForm, FaultsForm
 from simcluster.scenario.scenario import BatchRule, Scenario
-from simcluster.scenario.schema import ClusterForm, Form, ModelForm, PlanForm, WorkloadForm
+from simcluster.scenario.schema import ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.validation import validate
 
 F = TypeVar("F", bound=Form)
 
-SECTIONS = ("name", "cluster", "model", "plan", "workload", "expect")
+SECTIONS = ("name", "cluster", "model", "plan", "workload", "expect", "faults")
 REQUIRED = ("cluster", "model", "plan", "workload")
 
 
@@ -157,13 +161,40 @@ class _Compiler:
             except InputError as error:
                 self._wrong("cluster.gpu", error.mistakes[0].what)
                 return None, 0.0
+        tree = self._with_graph(tree)
         form = self._section({**root, "cluster": tree} if "cluster" in root else root, "cluster", ClusterForm)
         if form is None:
             return None, 0.0
         nodes = form.nodes or self._nodes_needed(root, form.gpus_per_node)
-        wrong = list(build.cluster_mistakes(form, nodes))
+        faults = self._faults(root)
+        wrong = list(network.cluster_mistakes(form, nodes))
         self._report(wrong)
-        return (None if wrong else build.cluster(form, nodes)), form.gpu.reserved_memory
+        if wrong:
+            return None, form.gpu.reserved_memory
+        cluster = network.cluster(form, nodes)
+        streams, wrong = network.background(form, cluster)
+        wrong += network.fault_mistakes(faults, cluster)
+        self._report(wrong)
+        cluster = replace(cluster, background=streams, faults=network.faults(faults))
+        return (None if wrong else cluster), form.gpu.reserved_memory
+
+    def _with_graph(self, tree: Value) -> Value:
+        """The cluster with a custom fabric's graph read from its file."""
+        infiniband = tree.get("infiniband") if isinstance(tree, dict) else None
+        name = infiniband.get("graph") if isinstance(infiniband, dict) else None
+        if not isinstance(tree, dict) or not isinstance(infiniband, dict) or not isinstance(name, str):
+            return tree
+        try:
+            graph = read_graph(name, self.document.origin)
+        except ValueError as error:
+            self._wrong("cluster.infiniband.graph", str(error))
+            graph = None
+        return {**tree, "infiniband": {**infiniband, "graph": graph}}
+
+    def _faults(self, root: dict[str, Value]) -> list[FaultForm]:
+        form, mistakes = validate(self.document, (), {"faults": root.get("faults") or []}, FaultsForm)
+        self.mistakes += mistakes
+        return [] if form is None else form.faults
 
     def _nodes_needed(self, root: dict[str, Value], gpus_per_node: int) -> int:
         """Nodes for the GPUs the plan asks for, where the cluster does not say."""

@@ -6,7 +6,8 @@ from simcluster.errors import InputError, Mistake
 from simcluster.plan import name as plan_name
 from simcluster.scenario import catalogue
 from simcluster.scenario.document import DEEPEST, Document, Path, Value, dotted, read
-from simcluster.scenario.schema import DEFAULT_COMPUTE_EFFICIENCY, PRECISION_PARTS
+from simcluster.scenario.hardware import DEFAULT_COMPUTE_EFFICIENCY
+from simcluster.scenario.schema import PRECISION_PARTS
 
 LONGEST_PATH = 200
 """Characters of the longest path that is looked at."""

@@ -6,11 +6,13 @@ from dataclasses import asdict
 
 import yaml
 
-from simcluster.cluster.cluster import Cluster
+from simcluster.cluster import wiring
+from simcluster.cluster.cluster import Cluster, Fault, Stream
 from simcluster.cluster.gpu import Gpu
-from simcluster.cluster.link import InfiniBand, NvLink
+from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
+from simcluster.program.program import ALGORITHMS
 from simcluster.scenario.document import scalar
 from simcluster.scenario.scenario import Scenario
 from simcluster.units import format_exact
@@ -42,6 +44,8 @@ def as_tree(scenario: Scenario) -> Tree:
             "steps": workload.steps,
         },
     }
+    if scenario.cluster.faults:
+        tree["faults"] = [_fault(fault) for fault in scenario.cluster.faults]
     if scenario.expect:
         tree["expect"] = [claim.line for claim in scenario.expect]
     return tree
@@ -73,9 +77,53 @@ def _cluster(cluster: Cluster, reserved_bytes: float) -> Tree:
     }
     if cluster.nvlink is not None:
         tree["nvlink"] = _nvlink(cluster.nvlink)
+    if cluster.pcie is not None:
+        tree["pcie"] = _pcie(cluster.pcie)
     if cluster.infiniband is not None:
         tree["infiniband"] = _infiniband(cluster.infiniband)
+    tree["routing"] = {"seed": cluster.routing.seed, "rail_forwarding": cluster.routing.rail_forwarding}
+    tree["sharing"] = cluster.sharing
+    tree["algorithms"] = {kind: cluster.algorithms.get(kind, "auto") for kind in ALGORITHMS}
+    if cluster.background:
+        tree["background"] = [_stream(stream, cluster) for stream in cluster.background]
+    if cluster.library is not None:
+        tree["library"] = cluster.library
     return tree
+
+
+def _stream(stream: Stream, cluster: Cluster) -> Tree:
+    """Every GPU by name."""
+    ends = {"from": stream.senders, "to": stream.receivers}
+    names = {key: [wiring.gpu(*divmod(rank, cluster.gpus_per_node)) for rank in ranks] for key, ranks in ends.items()}
+    return {**names, "bandwidth": format_exact(stream.bytes_per_s, "bytes/s")}
+
+
+def _fault(fault: Fault) -> Tree:
+    end: Tree = {"nic": fault.ends[0]} if len(fault.ends) == 1 else {"link": list(fault.ends)}
+    return {**end, "factor": fault.factor}
+
+
+def _pcie(link: Pcie) -> Tree:
+    return {
+        "bandwidth": format_exact(link.bytes_per_s, "bytes/s"),
+        "latency": format_exact(link.latency_s, "seconds"),
+        "efficiency": link.efficiency,
+        "provenance": link.provenance,
+        "source": link.source,
+    }
+
+
+def _graph(link: InfiniBand) -> Tree:
+    """A custom fabric, direction by direction."""
+    cables = []
+    for cable in link.cables:
+        tree: Tree = {"source": cable.tail, "target": cable.head}
+        tree["capacity"] = format_exact(cable.bytes_per_s, "bytes/s")
+        if cable.latency_s is not None:
+            tree["latency"] = format_exact(cable.latency_s, "seconds")
+        cables.append(tree)
+    nodes = [{"id": name, "kind": kind} for name, kind in link.switches.items()]
+    return {"directed": True, "nodes": nodes, "edges": cables}
 
 
 def _gpu(gpu: Gpu, reserved_bytes: float) -> Tree:
@@ -98,6 +146,9 @@ def _nvlink(link: NvLink) -> Tree:
         "bandwidth": format_exact(link.bytes_per_s, "bytes/s"),
         "latency": format_exact(link.latency_s, "seconds"),
         "efficiency": link.efficiency,
+        "topology": link.topology,
+        "domain": link.domain_gpus,
+        "in_switch_reduction": link.in_switch_reduction,
         "provenance": link.provenance,
         "source": link.source,
     }
@@ -112,6 +163,8 @@ def _infiniband(link: InfiniBand) -> Tree:
         "fabric": link.fabric,
         "leaf_ports": link.leaf_ports,
         "oversubscription": link.oversubscription,
+        "in_network_reduction": link.in_network_reduction,
+        **({"graph": _graph(link)} if link.fabric == "custom" else {}),
         "provenance": link.provenance,
         "source": link.source,
     }

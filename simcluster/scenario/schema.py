@@ -1,125 +1,16 @@
-"""The form of a scenario file: its keys, their types and their defaults, section by section."""
+"""The forms of a model, a plan and a workload: their keys, types and defaults."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from simcluster import units
-from simcluster.kernels import BYTES_PER_ELEMENT, Precision
-
-DEFAULT_COMPUTE_EFFICIENCY = 0.75
+from simcluster.kernels import Precision
+from simcluster.scenario.forms import Count, Form, Name
 
 PRECISION_PARTS = ("weights", "compute", "attention", "kv_cache", "dispatch")
 """What `precision: fp8` sets; the residual stream, reductions and combine stay bf16."""
-
-
-def _quantity(dimension: units.Dimension) -> BeforeValidator:
-    return BeforeValidator(lambda value: units.parse(value, dimension))
-
-
-def _nonzero(dimension: units.Dimension) -> BeforeValidator:
-    def parse(value: object) -> float:
-        parsed = units.parse(value, dimension)
-        if parsed == 0:
-            raise ValueError(f"{value} is zero; it must be more")
-        return parsed
-
-    return BeforeValidator(parse)
-
-
-def _one_line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("expected one line of text without control characters")
-    return text
-
-
-Bytes = Annotated[float, _quantity("bytes")]
-PositiveBytes = Annotated[float, _nonzero("bytes")]
-Seconds = Annotated[float, _quantity("seconds")]
-Bandwidth = Annotated[float, _nonzero("bytes/s")]
-Peak = Annotated[float, _nonzero("FLOP/s")]
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
-ProvenanceName = Literal["measured", "fitted", "datasheet"]
-
-
-class Form(BaseModel):
-    """Strict: no unknown keys, no silent conversions, no infinities."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class EfficiencyForm(Form):
-    compute: dict[Precision, Share]
-    memory: Share = 0.82
-
-
-class GpuForm(Form):
-    """A GPU's datasheet."""
-
-    name: Name = "datasheet"
-    memory: PositiveBytes
-    memory_bandwidth: Bandwidth
-    peak: Annotated[dict[Precision, Peak], Field(min_length=1)]
-    efficiency: EfficiencyForm
-    launch_overhead: Seconds = 3e-6
-    collective_overhead: Seconds = 0.0
-    reserved_memory: Bytes = 0.0
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiencies"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _spread_efficiency(cls, tree: object) -> object:
-        """One compute efficiency, or none, stands for every precision that has a peak."""
-        if not isinstance(tree, dict):
-            return tree
-        written, peak = tree.get("efficiency", {}), tree.get("peak")
-        if not isinstance(written, dict):
-            return tree
-        compute = written.get("compute", DEFAULT_COMPUTE_EFFICIENCY)
-        if not isinstance(compute, dict):
-            known = [name for name in peak if name in BYTES_PER_ELEMENT] if isinstance(peak, dict) else []
-            compute = dict.fromkeys(known, compute)
-        return {**tree, "efficiency": {**written, "compute": compute}}
-
-
-class NvLinkForm(Form):
-    """NVLink inside a node, per GPU and direction."""
-
-    bandwidth: Bandwidth
-    latency: Seconds = 0.0
-    efficiency: Share = 0.80
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiency"
-
-
-class InfiniBandForm(Form):
-    """The network between nodes, per NIC and direction."""
-
-    bandwidth: Bandwidth
-    latency: Seconds = 0.0
-    efficiency: Share = 0.90
-    nics_per_node: Count | None = None
-    fabric: Literal["rail-optimized", "single-switch"] = "rail-optimized"
-    leaf_ports: Annotated[int, Field(ge=2, le=100_000)] = 64
-    oversubscription: Annotated[float, Field(ge=1, le=1000)] = 1.0
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiency"
-
-
-class ClusterForm(Form):
-    """`nodes` left out are as many as the plan's GPUs need."""
-
-    nodes: Count | None = None
-    gpus_per_node: Annotated[int, Field(ge=1, le=1024)]
-    gpu: GpuForm
-    nvlink: NvLinkForm | None = None
-    infiniband: InfiniBandForm | None = None
 
 
 class MlpForm(Form):

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from simcluster.errors import Mistake, nearest
 from simcluster.scenario.document import Document, Path, Value
-from simcluster.scenario.schema import Form
+from simcluster.scenario.forms import Form
 
 F = TypeVar("F", bound=Form)
 
@@ -48,6 +48,9 @@ def _real_path(detail: ErrorDetails, tree: Value) -> Path:
     for key in detail["loc"]:
         if isinstance(node, dict) and key in node:
             node = node[str(key)]
+            path.append(key)
+        elif isinstance(node, list) and isinstance(key, int):
+            node = node[key]
             path.append(key)
         elif detail["type"] == "missing" and key == last:
             path.append(key)
@@ -97,20 +100,27 @@ def _what(form: type[Form], detail: ErrorDetails) -> str:
 def _keys_at(form: type[BaseModel], path: tuple[str | int, ...]) -> tuple[str, ...]:
     """The keys the form allows at `path`; empty where it is no mapping of known keys."""
     for key in path:
+        if isinstance(key, int):
+            continue
         field = form.model_fields.get(str(key))
         inner = _inner_form(field.annotation) if field is not None else None
         if inner is None:
             return ()
         form = inner
-    return tuple(form.model_fields)
+    return tuple(field.alias or name for name, field in form.model_fields.items())
 
 
 def _inner_form(annotation: Any) -> type[BaseModel] | None:
-    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    """The form an annotation stands for, alone, as an option or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inside = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType, list) else ()
+    return next((found for option in inside if (found := _inner_form(option)) is not None), None)
 
 
 def _without(tree: Value, path: Path) -> Value:
+    if isinstance(tree, list):
+        return [_without(value, path[1:]) if index == path[0] else value for index, value in enumerate(tree)]
     if not isinstance(tree, dict) or not path:
         return tree
     head, rest = str(path[0]), path[1:]

@@ -10,12 +10,20 @@ Uses = Mapping[int, Fraction]
 """Bytes an activity puts on each wire per unit of its progress."""
 
 
-def max_min_rates(activities: Sequence[Uses], capacity: Sequence[Fraction]) -> list[Fraction]:
-    """Raise all rates together; when a wire is full its activities stop, and the others rise on."""
+def max_min_rates(
+    activities: Sequence[Uses], capacity: Sequence[Fraction], limit: Sequence[Fraction | None] | None = None
+) -> list[Fraction]:
+    """Raise all rates together; when a wire is full its activities stop, and the others rise on.
+
+    An activity also stops at its own limit, where it has one.
+    """
+    limits = dict(enumerate(limit or []))
     rates = [Fraction(0)] * len(activities)
     rising = set(range(len(activities)))
     while rising:
-        level = min(_level(wire, activities, capacity, rates, rising) for wire in _wires(activities, rising))
+        own = {activity: most for activity in rising if (most := limits.get(activity)) is not None}
+        levels = [_level(wire, activities, capacity, rates, rising) for wire in _wires(activities, rising)]
+        level = min([*levels, *own.values()])
         for activity in rising:
             rates[activity] = level
         full = {
@@ -23,7 +31,9 @@ def max_min_rates(activities: Sequence[Uses], capacity: Sequence[Fraction]) -> l
             for wire in _wires(activities, rising)
             if sum(uses.get(wire, 0) * rate for uses, rate in zip(activities, rates, strict=True)) == capacity[wire]
         }
-        rising = {activity for activity in rising if full.isdisjoint(activities[activity])}
+        rising = {
+            activity for activity in rising if full.isdisjoint(activities[activity]) and own.get(activity) != level
+        }
     return rates
 
 

@@ -1,0 +1,184 @@
+"""The forms of a cluster: GPUs, links, fabric, background traffic and faults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from simcluster.cluster.link import Fabric
+from simcluster.kernels import BYTES_PER_ELEMENT, Precision
+from simcluster.program.program import CollectiveKind
+from simcluster.scenario.forms import (
+    Bandwidth,
+    Bytes,
+    Count,
+    Form,
+    Line,
+    Name,
+    Peak,
+    PositiveBytes,
+    ProvenanceName,
+    Seconds,
+    Share,
+)
+
+DEFAULT_COMPUTE_EFFICIENCY = 0.75
+
+
+class EfficiencyForm(Form):
+    compute: dict[Precision, Share]
+    memory: Share = 0.82
+
+
+class GpuForm(Form):
+    """A GPU's datasheet."""
+
+    name: Name = "datasheet"
+    memory: PositiveBytes
+    memory_bandwidth: Bandwidth
+    peak: Annotated[dict[Precision, Peak], Field(min_length=1)]
+    efficiency: EfficiencyForm
+    launch_overhead: Seconds = 3e-6
+    collective_overhead: Seconds = 0.0
+    reserved_memory: Bytes = 0.0
+    provenance: ProvenanceName = "datasheet"
+    source: Line = "the scenario's datasheet with the stated default efficiencies"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_efficiency(cls, tree: object) -> object:
+        """One compute efficiency, or none, stands for every precision that has a peak."""
+        if not isinstance(tree, dict):
+            return tree
+        written, peak = tree.get("efficiency", {}), tree.get("peak")
+        if not isinstance(written, dict):
+            return tree
+        compute = written.get("compute", DEFAULT_COMPUTE_EFFICIENCY)
+        if not isinstance(compute, dict):
+            known = [name for name in peak if name in BYTES_PER_ELEMENT] if isinstance(peak, dict) else []
+            compute = dict.fromkeys(known, compute)
+        return {**tree, "efficiency": {**written, "compute": compute}}
+
+
+class NvLinkForm(Form):
+    """NVLink inside a domain, per GPU and direction; a domain is a node unless `domain` says how many GPUs it joins."""
+
+    bandwidth: Bandwidth
+    latency: Seconds = 0.0
+    efficiency: Share = 0.80
+    topology: Literal["nvswitch", "mesh"] = "nvswitch"
+    domain: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    in_switch_reduction: bool = False
+    provenance: ProvenanceName = "datasheet"
+    source: Line = "the scenario's datasheet with the stated default efficiency"
+
+
+class PcieForm(Form):
+    """PCIe between a GPU and the root of its node, per direction."""
+
+    bandwidth: Bandwidth
+    latency: Seconds = 0.0
+    efficiency: Share = 0.85
+    provenance: ProvenanceName = "datasheet"
+    source: Line = "the scenario's datasheet with the stated default efficiency"
+
+
+class SwitchForm(Form):
+    """A node of a custom graph: a switch; NICs need not be listed."""
+
+    id: Line
+    kind: Literal["leaf", "spine", "core", "nic"] = "leaf"
+
+
+class CableForm(Form):
+    """An edge of a custom graph: both directions of a cable, or one where the graph is directed."""
+
+    source: Line
+    target: Line
+    capacity: Bandwidth
+    latency: Seconds | None = None
+
+
+class GraphForm(Form):
+    """A custom fabric as networkx' node-link data; older files call the edges links."""
+
+    directed: bool = False
+    multigraph: bool = False
+    graph: dict[str, object] = Field(default_factory=dict)
+    nodes: list[SwitchForm]
+    edges: list[CableForm]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_links(cls, tree: object) -> object:
+        if isinstance(tree, dict) and "links" in tree and "edges" not in tree:
+            return {("edges" if key == "links" else key): value for key, value in tree.items()}
+        return tree
+
+
+class InfiniBandForm(Form):
+    """The network between nodes, per NIC and direction."""
+
+    bandwidth: Bandwidth
+    latency: Seconds = 0.0
+    efficiency: Share = 0.90
+    nics_per_node: Count | None = None
+    fabric: Fabric = "rail-optimized"
+    leaf_ports: Annotated[int, Field(ge=2, le=100_000)] = 64
+    oversubscription: Annotated[float, Field(ge=1, le=1000)] = 1.0
+    graph: GraphForm | None = None
+    in_network_reduction: bool = False
+    provenance: ProvenanceName = "datasheet"
+    source: Line = "the scenario's datasheet with the stated default efficiency"
+
+
+class RoutingForm(Form):
+    """Even split over shortest ways, or one way per flow drawn by the seed."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    rail_forwarding: bool = False
+
+
+class StreamForm(Form):
+    """Other jobs' traffic between GPUs, nodes (node3) or all: `bandwidth` is what the senders send together."""
+
+    senders: Line | list[Line] = Field(alias="from")
+    receivers: Line | list[Line] = Field(alias="to")
+    bandwidth: Bandwidth
+
+
+class FaultForm(Form):
+    """A cable, by its two ends, or a NIC with its cables, of which `factor` of the bandwidth is left."""
+
+    link: Annotated[list[Line], Field(min_length=2, max_length=2)] | None = None
+    nic: Line | None = None
+    factor: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _one_of(self) -> FaultForm:
+        if (self.link is None) == (self.nic is None):
+            raise ValueError("write link: [node0.nic0, leaf0.0] or nic: node0.nic0, one of them")
+        return self
+
+
+class FaultsForm(Form):
+    """The list under `faults:`."""
+
+    faults: list[FaultForm]
+
+
+class ClusterForm(Form):
+    """`nodes` left out are as many as the plan's GPUs need."""
+
+    nodes: Count | None = None
+    gpus_per_node: Annotated[int, Field(ge=1, le=1024)]
+    gpu: GpuForm
+    nvlink: NvLinkForm | None = None
+    pcie: PcieForm | None = None
+    infiniband: InfiniBandForm | None = None
+    routing: RoutingForm = RoutingForm()
+    sharing: Literal["activity", "flow"] = "activity"
+    background: list[StreamForm] = Field(default_factory=list)
+    algorithms: dict[CollectiveKind, Line] = Field(default_factory=dict)
+    library: Line | None = None

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from simcluster.collective import Question, known_kind, measure
 from simcluster.pipeline import simulate
-from simcluster.scenario.compile import load, read_text
+from simcluster.scenario.cluster_section import load_cluster
+from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
+from simcluster.scenario.sections import read_text
 from simcluster.study.grid import Axis
 from simcluster.study.sweep import sweep as run_sweep
 from simcluster.timeline.check import Check
 from simcluster.timeline.table import Table
 
-__all__ = ["check", "load", "simulate", "sweep"]
+__all__ = ["check", "collective_seconds", "load", "simulate", "sweep"]
 
 
 def check(scenario: Scenario) -> tuple[Check, ...]:
@@ -38,3 +41,28 @@ def sweep(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return run_sweep(read_text(path), str(path), axes, overrides=overrides, folder=folder, workers=workers)
+
+
+def collective_seconds(
+    *,
+    cluster: str | Path,
+    kind: str,
+    gpus: int,
+    message_bytes: float,
+    dtype: str = "bf16",
+    algorithm: str = "auto",
+    per_node: int | None = None,
+) -> float:
+    """Seconds of one collective among `gpus` GPUs of a catalogue cluster or of a scenario file's.
+
+    `message_bytes` is nccl-tests' size: the buffer (all_reduce), the total output (all_gather), each rank's whole input
+    (reduce_scatter), one rank's send buffer (all_to_all).  `per_node` GPUs of every node take part; all unless given.
+    InputError names what is wrong and what would fit.
+    """
+    machine = load_cluster(str(cluster), gpus, per_node=per_node)
+    question = Question(
+        cluster=machine, kind=known_kind(kind), gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm
+    )
+    (time_s,) = measure(question, [message_bytes]).column("time_s")
+    assert isinstance(time_s, float)
+    return time_s

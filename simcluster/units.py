@@ -126,6 +126,14 @@ def show_bytes(value: float) -> str:
     return _scaled(value, ("B", "kB", "MB", "GB", "TB", "PB", "EB"))
 
 
+def show_binary_bytes(value: float) -> str:
+    """`64 MiB`, where binary prefixes make a rounder number than decimal ones; else as `show_bytes`."""
+    for scale, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if value >= scale and (value / scale).is_integer():
+            return f"{value / scale:,.0f} {unit}"
+    return show_bytes(value)
+
+
 def show_bytes_per_s(value: float) -> str:
     """`45 GB/s`."""
     return _scaled(value, ("B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s", "EB/s"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simcluster.timeline import metric
+from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.totals import OperationTotal
 from simcluster.units import (
@@ -115,11 +116,9 @@ def collective(row: OperationTotal) -> str:
     rate = show_bytes_per_s(crossing / each) if each else "any rate"
     return (
         f"{row.name} takes {show_seconds(row.seconds)}: {count} x {show_bytes(row.bytes / count)} sent by a GPU, "
-        f"{show_bytes(crossing)} of it {tier} at {rate}, limited by {_WIRES[row.limited_by]}"
+        f"{show_bytes(crossing)} of it {tier} at {rate}, limited by {LIMITS[row.limited_by]}"
     )
 
-
-_WIRES = {"nvlink": "NVLink", "nic": "the NICs", "leaf": "the leaf-to-spine trunks", "latency": "its latency"}
 
 NO_EXPERTS = "the model has no experts"
 

@@ -41,7 +41,7 @@ def command(
     """
     from simcluster.cli.plot import refuse_unwritable
     from simcluster.report import listing, machine
-    from simcluster.scenario.compile import read_text
+    from simcluster.scenario.sections import read_text
     from simcluster.study.grid import parse_axis, points
     from simcluster.study.sweep import sweep
 

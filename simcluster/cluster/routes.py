@@ -101,12 +101,16 @@ class Routes:
         """The wires of every single message."""
         way = self._segments(messages)
         if self.cluster.routing.seed is None:
-            pairs = list(zip(way.tail.tolist(), way.head.tolist(), strict=True))
-            shared = {pair: self._trunks.shares(*pair) for pair in dict.fromkeys(pairs)}
-            count = np.array([len(shared[pair][0]) for pair in pairs], dtype=np.int64)
-            trunk = np.repeat(way.trunk, count)
-            wire = np.concatenate([np.zeros(0, dtype=np.int64), *(shared[pair][0] for pair in pairs)])
-            share = np.concatenate([np.zeros(0), *(shared[pair][1] for pair in pairs)])
+            switches = len(self._trunks.names)
+            pair, which = np.unique(way.tail * switches + way.head, return_inverse=True)
+            shares = [self._trunks.shares(*divmod(one, switches)) for one in pair.tolist()]
+            count = np.array([len(wires) for wires, _ in shares], dtype=np.int64)
+            first = np.cumsum(count) - count
+            trunk = np.repeat(way.trunk, count[which])
+            turn = np.arange(len(trunk)) - np.repeat(np.cumsum(count[which]) - count[which], count[which])
+            place = np.repeat(first[which], count[which]) + turn
+            wire = np.concatenate([np.zeros(0, dtype=np.int64), *(wires for wires, _ in shares)])[place]
+            share = np.concatenate([np.zeros(0), *(part for _, part in shares)])[place]
         else:
             trunk, wire = self._drawn(messages, way)
             share = np.ones(len(wire))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from simcluster import units
 from simcluster.report.layout import grid
 from simcluster.timeline import metric
 from simcluster.timeline.check import Check
+from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.table import Table
 
 
@@ -35,6 +37,29 @@ def table(shown: Table) -> str:
         rows.append(tuple(_cell(column.name, row[column.name]) for column in columns))
     numeric = tuple(index for index, column in enumerate(columns) if column.name in metric.METRICS)
     return grid(rows, right=numeric)
+
+
+def collective(shown: Table) -> str:
+    """nccl-tests' table: size, time, algorithm and bus bandwidth, and what limits the collective."""
+    rows = [("size", "algorithm", "time", "algbw", "busbw", "limited by")]
+    for row in shown.rows:
+        algbw, busbw = row["algbw_bytes_per_s"], row["busbw_bytes_per_s"]
+        rows.append(
+            (
+                units.show_binary_bytes(float(str(row["bytes"]))),
+                str(row["algorithm"]),
+                units.show_seconds(float(str(row["time_s"]))),
+                "" if algbw is None else units.show_bytes_per_s(float(algbw)),
+                "" if busbw is None else units.show_bytes_per_s(float(busbw)),
+                LIMITS[str(row["limited_by"])],
+            )
+        )
+    return f"{shown.title}\n\n{grid(rows, right=(0, 2, 3, 4))}"
+
+
+def seconds(what: str, time_s: float) -> str:
+    """One time."""
+    return f"{what}: {units.show_seconds(time_s)}"
 
 
 def _cell(name: str, value: object) -> str:

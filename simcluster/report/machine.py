@@ -38,6 +38,11 @@ def table_json(table: Table) -> str:
     )
 
 
+def value_json(name: str, value: float) -> str:
+    """One value under its name."""
+    return json.dumps({name: value}, allow_nan=False)
+
+
 def table_csv(table: Table) -> str:
     """One line a row under a header of column names; a missing value is empty, a float has all its digits."""
     buffer = io.StringIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
+from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.links import link_rows
 from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.table import Table
@@ -18,16 +19,6 @@ _STATES = (
     ("waiting", "waiting for other ranks"),
     ("idle", "idle"),
 )
-
-_LIMITS = {
-    "compute": "its peak FLOPS",
-    "memory": "its memory bandwidth",
-    "launch": "its launch overhead",
-    "latency": "its latency",
-    "nvlink": "NVLink",
-    "nic": "the NICs",
-    "leaf": "the leaf-to-spine trunks",
-}
 
 
 def summary(result: Result, changes: Table | None = None) -> str:
@@ -73,7 +64,7 @@ def _costliest(result: Result, *, compute: bool) -> str:
     rows = [row for row in result.by_operation if (row.kind == "compute") == compute]
     rows = sorted(rows, key=lambda row: row.seconds, reverse=True)[:2]
     return " and ".join(
-        f"{row.name} ({show_percent(row.seconds / latency_s)} of the step, limited by {_LIMITS[row.limited_by]})"
+        f"{row.name} ({show_percent(row.seconds / latency_s)} of the step, limited by {LIMITS[row.limited_by]})"
         for row in rows
     )
 
@@ -145,7 +136,7 @@ def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
         show_bytes(row.bytes),
         show_bytes(row.bytes_nvlink) if row.bytes_nvlink else "",
         show_bytes(row.bytes_infiniband) if row.bytes_infiniband else "",
-        _LIMITS[row.limited_by],
+        LIMITS[row.limited_by],
     )
 
 
@@ -167,7 +158,7 @@ def _communication(result: Result) -> str:
                 show_seconds(row.alone_seconds / count),
                 show_seconds(row.seconds),
                 show_seconds(row.exposed_seconds),
-                _LIMITS[row.limited_by],
+                LIMITS[row.limited_by],
             )
         )
     points = metric.show("synchronisation_points_per_layer", result.metrics["synchronisation_points_per_layer"])

@@ -1,0 +1,118 @@
+"""`simcluster collective`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simcluster.cli.options import json_option, set_option, style_option
+from simcluster.errors import InputError, Mistake
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@click.command("collective")
+@click.argument("kind")
+@set_option
+@json_option
+@style_option
+@click.option("--cluster", "source", required=True, metavar="NAME|FILE", help="A catalogue cluster or a scenario file.")
+@click.option("--gpus", required=True, type=click.IntRange(1), help="GPUs that take part, node by node.")
+@click.option("--per-node", type=click.IntRange(1), help="GPUs of every node that take part [default: all].")
+@click.option("--bytes", "sizes", metavar="1MiB,64MiB|8B..1GiB",
+              help="Message sizes as nccl-tests counts them; LO..HI doubles. [default: 1KiB..1GiB]")  # fmt: skip
+@click.option("--matrix", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
+              help="Bytes from each GPU (row) to each other (column), for an uneven all_to_all.")  # fmt: skip
+@click.option("--dtype", default="bf16", show_default=True, help="Element type; switches add some types only.")
+@click.option("--algorithm", default="auto", show_default=True, help="One of the kind's algorithms.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
+              help="Draw bus bandwidth against size.")  # fmt: skip
+def command(
+    kind: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    style_name: str,
+    source: str,
+    gpus: int,
+    per_node: int | None,
+    sizes: str | None,
+    matrix: Path | None,
+    dtype: str,
+    algorithm: str,
+    plot: Path | None,
+) -> int:
+    """Time the collective KIND on a cluster, in nccl-tests' words.
+
+    KIND: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send_recv.
+    """
+    from simcluster.cli.plot import refuse_unwritable
+    from simcluster.collective import Question, known_kind, measure, measure_uneven
+    from simcluster.report import listing, machine
+    from simcluster.scenario.cluster_section import load_cluster
+
+    if plot is not None:
+        refuse_unwritable(plot)
+    cluster = load_cluster(source, gpus, overrides, per_node)
+    question = Question(
+        cluster=cluster, kind=known_kind(kind), gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm
+    )
+    if matrix is not None:
+        if kind != "all_to_all" or sizes is not None or plot is not None or algorithm != "auto":
+            raise InputError("--matrix describes one direct all_to_all; leave --bytes, --algorithm and --plot out")
+        seconds = measure_uneven(question, _matrix(matrix))
+        click.echo(machine.value_json("time_s", seconds) if as_json else listing.seconds("uneven all_to_all", seconds))
+        return 0
+    table = measure(question, message_sizes(sizes or "1KiB..1GiB"))
+    if plot is not None:
+        from simcluster.cli import place
+        from simcluster.report.figures import busbw, style
+
+        place.make_folder(plot.parent)
+        style.save(busbw.draw(table, style.LOOKS[style_name]), plot)
+        click.echo(f"figure: {plot}", err=True)
+    click.echo(machine.table_json(table) if as_json else listing.collective(table))
+    return 0
+
+
+def message_sizes(text: str) -> list[float]:
+    """`1MiB,64MiB` as bytes; `8B..1GiB` doubles from the first to the second."""
+    from simcluster import units
+
+    sizes: list[float] = []
+    for part in text.split(","):
+        low, dots, high = part.strip().partition("..")
+        try:
+            first = units.parse(low, "bytes")
+            last = units.parse(high, "bytes") if dots else first
+        except ValueError as error:
+            raise InputError(Mistake(what=str(error), origin="--bytes")) from None
+        if dots and not 0 < first <= last:
+            raise InputError(
+                Mistake(what=f"{part} doubles from nothing to nowhere; write 1KiB..1GiB", origin="--bytes")
+            )
+        sizes.append(first)
+        while dots and sizes[-1] * 2 <= last:
+            sizes.append(sizes[-1] * 2)
+    return sizes
+
+
+def _matrix(path: Path) -> NDArray[np.float64]:
+    """The numbers of a CSV file without a header."""
+    import numpy as np
+
+    try:
+        rows = [line.split(",") for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Mistake(what=f"cannot be read: {error}", origin=str(path))) from None
+    if len({len(row) for row in rows}) > 1:
+        odd = next(number for number, row in enumerate(rows, start=1) if len(row) != len(rows[0]))
+        what = f"row {odd} has {len(rows[odd - 1])} columns, row 1 has {len(rows[0])}; a matrix is square"
+        raise InputError(Mistake(what=what, origin=str(path)))
+    try:
+        return np.array([[float(cell) for cell in row] for row in rows], dtype=np.float64).reshape(len(rows), -1)
+    except ValueError as error:
+        raise InputError(Mistake(what=f"{error}; write bytes as plain numbers", origin=str(path))) from None

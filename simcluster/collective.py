@@ -1,0 +1,146 @@
+"""One collective on a cluster, alone: nccl-tests' question, answered by the same replay as a whole program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.messages import Floats
+from simcluster.cluster.routes import CutOffError, Routes
+from simcluster.errors import InputError, Mistake, nearest, shortened
+from simcluster.kernels import BYTES_PER_ELEMENT
+from simcluster.program.program import ALGORITHMS, CollectiveKind
+from simcluster.replay.alone import seconds_alone
+from simcluster.replay.exchange import uneven
+from simcluster.replay.pattern import Group, Pattern
+from simcluster.replay.traffic import Traffic, routed, traffic
+from simcluster.timeline.table import Cell, Column, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """`kind` among `gpus` GPUs of a cluster, of which every node gives `per_node` (None: all it has)."""
+
+    cluster: Cluster
+    kind: CollectiveKind
+    gpus: int
+    per_node: int | None = None
+    dtype: str = "bf16"
+    algorithm: str = "auto"
+
+    def group(self) -> Group:
+        """The ranks that take part, node by node."""
+        per_node = self.per_node or self.cluster.gpus_per_node
+        if per_node > self.cluster.gpus_per_node:
+            raise InputError(f"a node has {self.cluster.gpus_per_node} GPUs, not {per_node}; use fewer per node")
+        if self.dtype not in BYTES_PER_ELEMENT:
+            raise InputError(f"no type is called {self.dtype!r:.60}{nearest(self.dtype, BYTES_PER_ELEMENT)}")
+        if self.gpus < 2:
+            raise InputError(f"{self.gpus} GPU has nobody to talk to; a collective needs 2 or more")
+        if self.gpus > self.cluster.nodes * per_node:
+            raise InputError(
+                f"{self.cluster.nodes} nodes give {self.cluster.nodes * per_node:,} GPUs at {per_node} each, not "
+                f"{self.gpus:,}; use fewer GPUs or more nodes"
+            )
+        starts = range(0, self.cluster.gpus, self.cluster.gpus_per_node)
+        ranks = [start + gpu for start in starts for gpu in range(per_node)]
+        return tuple(ranks[: self.gpus])
+
+
+def known_kind(name: str) -> CollectiveKind:
+    """The collective of that name; InputError lists those there are."""
+    for kind in ALGORITHMS:
+        if kind == name:
+            return kind
+    raise InputError(f"no collective is called {name!r:.60}{nearest(name, ALGORITHMS)}")
+
+
+def bus_factor(kind: CollectiveKind, gpus: int) -> float:
+    """busbw / algbw of nccl-tests: the share of the size that the busiest rank must send, so that busbw compares with a
+    link's bandwidth (nccl-tests, doc/PERFORMANCE.md)."""
+    match kind:
+        case "all_reduce":
+            return 2 * (gpus - 1) / gpus
+        case "all_gather" | "reduce_scatter" | "all_to_all":
+            return (gpus - 1) / gpus
+        case "broadcast" | "send_recv":
+            return 1.0
+
+
+def measure(question: Question, sizes: Sequence[float]) -> Table:
+    """Time, algorithm bandwidth and bus bandwidth at each message size (bytes), as nccl-tests prints them."""
+    routes, group = Routes(question.cluster), question.group()
+    rows: list[Mapping[str, Cell]] = []
+    for size in sizes:
+        load = _told(question, routes, group, size)
+        time_s = seconds_alone(load, size, routes)
+        rate = size / time_s if time_s > 0 else None
+        factor = bus_factor(question.kind, len(group))
+        rows.append(
+            {
+                "bytes": size,
+                "algorithm": load.algorithm,
+                "time_s": time_s,
+                "algbw_bytes_per_s": rate,
+                "busbw_bytes_per_s": None if rate is None else rate * factor,
+                "limited_by": limited_by(load, size, routes),
+            }
+        )
+    return Table(
+        title=f"{question.kind} on {len(group)} GPUs",
+        columns=(
+            Column(name="bytes", measure="bytes"),
+            Column(name="algorithm"),
+            Column(name="time_s", measure="seconds"),
+            Column(name="algbw_bytes_per_s", measure="bytes/s"),
+            Column(name="busbw_bytes_per_s", measure="bytes/s"),
+            Column(name="limited_by"),
+        ),
+        rows=tuple(rows),
+        swept=("bytes",),
+    )
+
+
+def measure_uneven(question: Question, matrix: Floats) -> float:
+    """Seconds of an all-to-all in which GPU i sends `matrix[i, j]` bytes to GPU j; shape (gpus, gpus)."""
+    group = question.group()
+    if matrix.shape != (len(group), len(group)):
+        raise InputError(f"the matrix is {' x '.join(map(str, matrix.shape))}; {len(group)} GPUs need one row each")
+    if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
+        row, column = np.argwhere(~(np.isfinite(matrix) & (matrix >= 0)))[0].tolist()
+        raise InputError(f"row {row + 1}, column {column + 1} is {matrix[row, column]:g}; bytes are 0 or more")
+    shape = Pattern(algorithm="direct", phases=(uneven(group, matrix),))
+    if not len(shape.phases[0].messages.bytes):
+        return 0.0
+    routes = Routes(question.cluster)
+    try:
+        return seconds_alone(routed(shape, group, routes), 1.0, routes)
+    except CutOffError as error:
+        raise _lost(question, group, error) from None
+
+
+def limited_by(load: Traffic, size: float, routes: Routes) -> str:
+    """Its latency, its algorithm, or the kind of its fullest wire."""
+    if load.latency_s > load.alone_s(size) - load.latency_s:
+        return "latency"
+    leg = load.slowest_leg(size)
+    return "algorithm" if leg.limit < leg.alone_rate else routes.wire_class[leg.full_wire].kind
+
+
+def _told(question: Question, routes: Routes, group: Group, size: float) -> Traffic:
+    try:
+        return traffic(question.kind, group, routes, algorithm=question.algorithm)
+    except ValueError as error:
+        raise InputError(Mistake(what=str(error))) from None
+    except CutOffError as error:
+        raise _lost(question, group, error) from None
+
+
+def _lost(question: Question, group: Group, error: CutOffError) -> InputError:
+    return InputError(
+        f"{question.kind} can never complete: rank {error.sender} cannot reach rank {error.receiver}, {error.where}; "
+        f"ranks {shortened(group)} wait"
+    )

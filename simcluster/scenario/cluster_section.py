@@ -1,0 +1,124 @@
+"""The cluster of a document, alone or beside a plan that says how many nodes it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.errors import InputError, Mistake, nearest
+from simcluster.scenario import build, catalogue, network, override
+from simcluster.scenario.document import Document, Value, read
+from simcluster.scenario.graph import read_graph
+from simcluster.scenario.hardware import ClusterForm, FaultForm, FaultsForm
+from simcluster.scenario.sections import Sections, read_text
+from simcluster.scenario.validation import validate
+
+
+def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node: int | None = None) -> Cluster:
+    """A catalogue cluster with as many nodes as `gpus` need, or the cluster of the scenario file `source`.
+
+    With `per_node`, every node gives only so many.
+
+    InputError lists every mistake, and says if the cluster of a file has fewer GPUs.
+    """
+    if source in catalogue.names("cluster"):
+        document = Document(root={"cluster": source}, origin="--cluster")
+    elif Path(source).suffix in (".yaml", ".yml") or Path(source).exists():
+        document = read(read_text(source), source)
+    else:
+        known = nearest(source, catalogue.names("cluster"))
+        what = f"no cluster is called {source!r:.60} in the catalogue{known}; a file's name ends in .yaml"
+        raise InputError(Mistake(what=what))
+    for assignment in overrides:
+        override.apply(document, assignment)
+    sections = Sections(document)
+    root = document.root if isinstance(document.root, dict) else {}
+    if "cluster" not in root:
+        sections.wrong("cluster", "missing; a scenario describes one")
+    needed = gpus if per_node is None else -(-gpus // per_node) * _gpus_per_node(root)
+    cluster, _ = read_cluster(sections, {**root, "plan": {"dp": needed}})
+    if cluster is not None and cluster.gpus < gpus:
+        sections.wrong("cluster", f"has {cluster.gpus:,} GPUs, not {gpus:,}; ask for fewer or set cluster.nodes")
+    if sections.mistakes or cluster is None:
+        raise InputError(sections.told_once())
+    return cluster
+
+
+def read_cluster(sections: Sections, root: dict[str, Value]) -> tuple[Cluster | None, float]:
+    """The cluster and the memory its GPUs keep back; a GPU named from the catalogue is written out first."""
+    tree = root.get("cluster")
+    if isinstance(tree, dict) and isinstance(tree.get("gpu"), str):
+        try:
+            tree = {**tree, "gpu": override.written_out(("cluster", "gpu"), tree["gpu"])}
+        except InputError as error:
+            sections.wrong("cluster.gpu", error.mistakes[0].what)
+            return None, 0.0
+    tree = _with_graph(sections, tree)
+    form = sections.section({**root, "cluster": tree} if "cluster" in root else root, "cluster", ClusterForm)
+    if form is None:
+        return None, 0.0
+    nodes = form.nodes or _nodes_needed(root, form.gpus_per_node)
+    faults = _faults(sections, root)
+    wrong = list(network.cluster_mistakes(form, nodes))
+    sections.report(wrong)
+    if wrong:
+        return None, form.gpu.reserved_memory
+    cluster = network.cluster(form, nodes)
+    streams, wrong = network.background(form, cluster)
+    wrong += network.fault_mistakes(faults, cluster)
+    sections.report(wrong)
+    cluster = replace(cluster, background=streams, faults=network.faults(faults))
+    return (None if wrong else cluster), form.gpu.reserved_memory
+
+
+def _with_graph(sections: Sections, tree: Value) -> Value:
+    """The cluster with a custom fabric's graph read from its file."""
+    infiniband = tree.get("infiniband") if isinstance(tree, dict) else None
+    name = infiniband.get("graph") if isinstance(infiniband, dict) else None
+    if not isinstance(tree, dict) or not isinstance(infiniband, dict) or not isinstance(name, str):
+        return tree
+    try:
+        graph = read_graph(name, sections.document.origin)
+    except ValueError as error:
+        sections.wrong("cluster.infiniband.graph", str(error))
+        graph = None
+    return {**tree, "infiniband": {**infiniband, "graph": graph}}
+
+
+def _faults(sections: Sections, root: dict[str, Value]) -> list[FaultForm]:
+    form, mistakes = validate(sections.document, (), {"faults": root.get("faults") or []}, FaultsForm)
+    sections.mistakes += mistakes
+    return [] if form is None else form.faults
+
+
+def _nodes_needed(root: dict[str, Value], gpus_per_node: int) -> int:
+    """Nodes for the GPUs the plan asks for, where the cluster does not say."""
+    try:
+        plan = override.written_out(("plan",), root.get("plan"))
+    except InputError:
+        return 1
+    degrees = {key: value for key, value in plan.items() if isinstance(value, int)} if isinstance(plan, dict) else {}
+    return -(-build.gpus_asked_for(root.get("plan"), degrees) // gpus_per_node)
+
+
+def gpus_as_written(root: dict[str, Value]) -> int | None:
+    """The GPU count of a cluster section that has mistakes elsewhere, so that the plan can still be checked."""
+    tree = root.get("cluster")
+    if not isinstance(tree, dict):
+        return None
+    nodes, per_node = tree.get("nodes"), tree.get("gpus_per_node")
+    if type(nodes) is int and type(per_node) is int and 0 < nodes <= 10**7 and 0 < per_node <= 1024:
+        return nodes * per_node
+    return None
+
+
+def _gpus_per_node(root: dict[str, Value]) -> int:
+    """Of a cluster section that may be a name; 1 where it does not say."""
+    try:
+        tree = override.written_out(("cluster",), root.get("cluster"))
+    except InputError:
+        return 1
+    count = tree.get("gpus_per_node") if isinstance(tree, dict) else None
+    return count if isinstance(count, int) else 1

@@ -1,0 +1,59 @@
+"""The sections of a document on their way to values: forms checked, mistakes gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from simcluster.errors import InputError, Mistake
+from simcluster.scenario import override
+from simcluster.scenario.document import Document, Value
+from simcluster.scenario.forms import Form
+from simcluster.scenario.validation import validate
+
+F = TypeVar("F", bound=Form)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a scenario file; InputError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(Mistake(what=f"cannot be read: {error.strerror}", origin=str(path))) from None
+    except UnicodeDecodeError:
+        raise InputError(Mistake(what="is not UTF-8 text", origin=str(path))) from None
+
+
+class Sections:
+    """A document and the mistakes found in it so far."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.mistakes = list(document.mistakes)
+
+    def told_once(self) -> Iterable[Mistake]:
+        """The mistakes without repetitions; what could not be read is not complained of a second time."""
+        unread = {mistake.path for mistake in self.document.mistakes if mistake.path}
+        kept = self.mistakes[len(self.document.mistakes) :]
+        return dict.fromkeys([*self.document.mistakes, *(m for m in kept if m.path not in unread)])
+
+    def wrong(self, path: str, what: str) -> None:
+        self.mistakes.append(self.document.mistake(tuple(path.split(".")) if path else (), what))
+
+    def report(self, wrong: Iterable[tuple[str, str]]) -> None:
+        for path, what in wrong:
+            self.wrong(path, what)
+
+    def section(self, root: dict[str, Value], key: str, form: type[F]) -> F | None:
+        """A section as its form; a catalogue name is written out first."""
+        if key not in root:
+            return None
+        try:
+            tree = override.written_out((key,), root[key])
+        except InputError as error:
+            self.wrong(key, error.mistakes[0].what)
+            return None
+        value, mistakes = validate(self.document, (key,), tree, form)
+        self.mistakes += mistakes
+        return value

@@ -1,0 +1,17 @@
+"""What can limit an operation, in words."""
+
+from __future__ import annotations
+
+LIMITS = {
+    "compute": "its peak FLOPS",
+    "memory": "its memory bandwidth",
+    "launch": "its launch overhead",
+    "latency": "its latency",
+    "algorithm": "its algorithm",
+    "nvlink": "NVLink",
+    "pcie": "PCIe",
+    "nic": "the NICs",
+    "leaf": "the cables above the leaf switches",
+    "spine": "the cables above the spines",
+}
+"""By the `bound` of an operation: a part of a GPU, a latency, or the kind of its fullest wire."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from simcluster.collective import Question, known_kind, measure
+from simcluster.collective import Exchange, Question, exchange_seconds, known_kind, measure
+from simcluster.errors import InputError
 from simcluster.pipeline import simulate
 from simcluster.scenario.cluster_section import load_cluster
 from simcluster.scenario.compile import load
@@ -48,21 +49,39 @@ def collective_seconds(
     cluster: str | Path,
     kind: str,
     gpus: int,
-    message_bytes: float,
+    message_bytes: float | None = None,
     dtype: str = "bf16",
     algorithm: str = "auto",
     per_node: int | None = None,
+    tokens_per_rank: float | None = None,
+    hidden: int | None = None,
+    top_k: int | None = None,
+    experts: int | None = None,
+    mode: str = "normal",
+    sms: int | None = None,
 ) -> float:
     """Seconds of one collective among `gpus` GPUs of a catalogue cluster or of a scenario file's.
 
     `message_bytes` is nccl-tests' size: the buffer (all_reduce), the total output (all_gather), each rank's whole input
     (reduce_scatter), one rank's send buffer (all_to_all).  `per_node` GPUs of every node take part; all unless given.
-    InputError names what is wrong and what would fit.
+    The kinds moe_dispatch and moe_combine ask for `tokens_per_rank`, `hidden`, `top_k` and `experts` instead, in `mode`
+    normal or low_latency, with `sms` SMs for the kernel.  InputError names what is wrong and what would fit.
     """
     machine = load_cluster(str(cluster), gpus, per_node=per_node)
+    if kind in ("moe_dispatch", "moe_combine"):
+        if tokens_per_rank is None or hidden is None or top_k is None or experts is None:
+            raise InputError(f"{kind} needs tokens_per_rank, hidden, top_k and experts")
+        question = Question(cluster=machine, kind="all_to_all", gpus=gpus, per_node=per_node, dtype=dtype)
+        back = kind == "moe_combine"
+        asked = Exchange(
+            question=question, back=back, mode=mode, tokens=tokens_per_rank, hidden=hidden, top_k=top_k,
+            experts=experts, sms=sms,
+        )  # fmt: skip
+        return exchange_seconds([asked])[0]
+    if message_bytes is None or not message_bytes >= 0:
+        raise InputError(f"message_bytes is {message_bytes}; {kind} needs 0 bytes or more")
     question = Question(
         cluster=machine, kind=known_kind(kind), gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm
     )
     (time_s,) = measure(question, [message_bytes]).column("time_s")
-    assert isinstance(time_s, float)
-    return time_s
+    return float(str(time_s))

@@ -12,15 +12,16 @@ from simcluster.cluster.messages import Floats
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, nearest, shortened
 from simcluster.kernels import BYTES_PER_ELEMENT
-from simcluster.program.program import ALGORITHMS, CollectiveKind
+from simcluster.program.program import ALGORITHMS, CollectiveKind, Copies
 from simcluster.replay.alone import seconds_alone
 from simcluster.replay.exchange import uneven
 from simcluster.replay.pattern import Group, Pattern
-from simcluster.replay.traffic import Traffic, routed, traffic
+from simcluster.replay.pricing import Pricing
+from simcluster.replay.traffic import Traffic, routed
 from simcluster.timeline.table import Cell, Column, Table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
     """`kind` among `gpus` GPUs of a cluster, of which every node gives `per_node` (None: all it has)."""
 
@@ -73,9 +74,10 @@ def bus_factor(kind: CollectiveKind, gpus: int) -> float:
 def measure(question: Question, sizes: Sequence[float]) -> Table:
     """Time, algorithm bandwidth and bus bandwidth at each message size (bytes), as nccl-tests prints them."""
     routes, group = Routes(question.cluster), question.group()
+    pricing = Pricing(routes)
     rows: list[Mapping[str, Cell]] = []
     for size in sizes:
-        load = _told(question, routes, group, size)
+        load = _told(question, pricing, group, size)
         time_s = seconds_alone(load, size, routes)
         rate = size / time_s if time_s > 0 else None
         factor = bus_factor(question.kind, len(group))
@@ -122,6 +124,63 @@ def measure_uneven(question: Question, matrix: Floats) -> float:
         raise _lost(question, group, error) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Expert dispatch or combine as DeepEP does it: every rank has `tokens` tokens of `hidden` values, each for `top_k`
+    of `experts` experts.  Dispatch sends fp8 with a 4-byte scale per 128 values, combine bf16.
+
+    normal: a token crosses once to each node and once to each GPU that needs it, copied by `sms` SMs (20 on one node,
+    24 on several unless given).  low_latency: one copy per expert, straight to its GPU.
+    """
+
+    question: Question
+    back: bool
+    mode: str
+    tokens: float
+    hidden: int
+    top_k: int
+    experts: int
+    sms: int | None = None
+
+    def check(self) -> None:
+        """InputError for what no exchange can be."""
+        if self.mode not in MODES:
+            raise InputError(f"no mode is called {self.mode!r:.60}; it is {' or '.join(MODES)}")
+        if not 1 <= self.top_k <= self.experts:
+            raise InputError(f"top_k {self.top_k} of {self.experts} experts; it must be 1 to {self.experts}")
+        if self.tokens <= 0 or self.hidden < 1:
+            raise InputError("tokens per rank and hidden must be more than 0")
+
+
+MODES = ("normal", "low_latency")
+_SCALED = 1 + 4 / 128
+"""Bytes of an fp8 value with its share of the scale."""
+
+
+def exchange_seconds(exchanges: Sequence[Exchange]) -> list[float]:
+    """Seconds of each dispatch or combine; without measured constants the wires alone set the pace."""
+    prices: dict[Question, tuple[Pricing, Routes]] = {}
+    times = []
+    for exchange in exchanges:
+        question, group = exchange.question, exchange.question.group()
+        exchange.check()
+        if question not in prices:
+            routes = Routes(question.cluster)
+            prices[question] = (Pricing(routes), routes)
+        pricing, routes = prices[question]
+        token_bytes = exchange.hidden * (2.0 if exchange.back else _SCALED)
+        copies = Copies(top_k=exchange.top_k, experts=exchange.experts, token_bytes=token_bytes)
+        payload = exchange.tokens * exchange.top_k * token_bytes
+        try:
+            load = pricing.exchange(group, payload, copies, exchange.mode, back=exchange.back, sms=exchange.sms)
+        except ValueError as error:
+            raise InputError(Mistake(what=str(error))) from None
+        except CutOffError as error:
+            raise _lost(question, group, error) from None
+        times.append(seconds_alone(load, payload, routes))
+    return times
+
+
 def limited_by(load: Traffic, size: float, routes: Routes) -> str:
     """Its latency, its algorithm, or the kind of its fullest wire."""
     if load.latency_s > load.alone_s(size) - load.latency_s:
@@ -130,9 +189,9 @@ def limited_by(load: Traffic, size: float, routes: Routes) -> str:
     return "algorithm" if leg.limit < leg.alone_rate else routes.wire_class[leg.full_wire].kind
 
 
-def _told(question: Question, routes: Routes, group: Group, size: float) -> Traffic:
+def _told(question: Question, pricing: Pricing, group: Group, size: float) -> Traffic:
     try:
-        return traffic(question.kind, group, routes, algorithm=question.algorithm)
+        return pricing.traffic(question.kind, group, size, question.dtype, question.algorithm)
     except ValueError as error:
         raise InputError(Mistake(what=str(error))) from None
     except CutOffError as error:

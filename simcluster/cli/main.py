@@ -18,6 +18,7 @@ COMMANDS = {
     "show": "Print a scenario as it was understood.",
     "plot": "Draw a figure of a scenario or of a run's folder.",
     "sweep": "Simulate a scenario at every point of a grid.",
+    "validate": "Print our error against measurements of real machines.",
     "collective": "Time one collective on a cluster, as nccl-tests prints it.",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simcluster.cluster.gpu import Gpu
+from simcluster.cluster.library import Library
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 
 Sharing = Literal["activity", "flow"]
@@ -51,7 +52,7 @@ class Cluster:
     """`nodes` nodes of `gpus_per_node` GPUs.
 
     A node of one GPU needs neither `nvlink` nor `pcie`, a cluster of one node no `infiniband`.  `algorithms` chooses
-    a collective's algorithm by kind; `library` names the measured constants of a communication library, if any.
+    a collective's algorithm by kind; `library` holds the measured constants of a communication library, if any.
     """
 
     nodes: int
@@ -65,7 +66,7 @@ class Cluster:
     background: tuple[Stream, ...] = ()
     faults: tuple[Fault, ...] = ()
     algorithms: Mapping[str, str] = field(default_factory=dict)
-    library: str | None = None
+    library: Library | None = None
 
     @property
     def gpus(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simcluster.kernels import ElementWise, GroupedGemm
 from simcluster.model.transformer import Moe
 from simcluster.plan.share import Share
@@ -34,10 +36,10 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
         tape.rename("block", "shared")
     permute_out = ElementWise(read_bytes=tokens * hidden * compute, write_bytes=copies * hidden * dispatched)
     tape.compute("moe.permute", permute_out, makes={"copies": copies * hidden * dispatched}, frees=("normed", "logits"))
-    chosen = Copies(top_k=moe.top_k, experts=moe.experts)
+    chosen = Copies(top_k=moe.top_k, experts=moe.experts, token_bytes=hidden * dispatched)
     _lower_dispatch(tape, share, copies, chosen)
     _lower_experts(tape, share, moe, copies * degrees.etp if degrees.splits_tokens else copies)
-    _lower_combine(tape, share, copies, chosen)
+    _lower_combine(tape, share, copies, replace(chosen, token_bytes=hidden * reduced))
     permute_back = ElementWise(read_bytes=copies * hidden * reduced, write_bytes=tokens * hidden * reduced)
     tape.compute("moe.permute", permute_back, makes={"block": tokens * hidden * reduced}, frees=("outputs",))
     if moe.shared is not None:

@@ -20,7 +20,7 @@ def lower(share: Share, layout: Layout) -> Program:
 
     Embedding and head exist only with a vocabulary.  Each layer is lowered by itself and carries its own index.
     """
-    tape = Tape()
+    tape = Tape(adds=share.model.precision.communication)
     _lower_embedding(tape, share)
     for layer in range(share.layers):
         tape.layer = layer

@@ -12,7 +12,17 @@ from simcluster.plan.layout import Axis, Group
 CollectiveKind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send_recv"]
 
 ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
-    "all_reduce": ("ring", "tree", "halving-doubling", "hierarchical", "in-switch", "in-network"),
+    "all_reduce": (
+        "ring",
+        "tree",
+        "halving-doubling",
+        "hierarchical",
+        "in-switch",
+        "in-switch-tree",
+        "in-network",
+        "one-shot",
+        "two-shot",
+    ),
     "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
     "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
     "broadcast": ("ring", "tree"),
@@ -24,10 +34,12 @@ ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """How the tokens of an all-to-all are copied: each goes to `top_k` of `experts` experts, chosen uniformly."""
+    """How the tokens of an all-to-all are copied: each, of `token_bytes`, to `top_k` of `experts` experts, chosen
+    uniformly."""
 
     top_k: int
     experts: int
+    token_bytes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +62,8 @@ class Collective:
     """One collective, run on the communication stream by every group of `axis` (ranks that differ only there).
 
     `payload_bytes` is nccl-tests' size: the buffer of an all-reduce, the total output of an all-gather, each rank's
-    whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `copies` marks the all-to-alls of an
-    expert layer, `back` the one that returns the tokens.
+    whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `dtype` is what is added in an
+    all-reduce; `copies` marks the all-to-alls of an expert layer, `back` the one that returns the tokens.
     """
 
     name: str
@@ -61,6 +73,7 @@ class Collective:
     payload_bytes: float
     after: tuple[int, ...]
     live: Mapping[str, float]
+    dtype: str = "bf16"
     copies: Copies | None = None
     back: bool = False
 

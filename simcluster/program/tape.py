@@ -13,10 +13,11 @@ class Tape:
     """Records operations one after another; each needs the result of the one before it.
 
     Tensors are named: an operation `makes` tensors (bytes by name), which live until an operation that `frees` them has
-    run.  Making a name that is alive is a mistake of the lowering.
+    run.  Making a name that is alive is a mistake of the lowering.  `adds` is the type that reductions add.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, adds: str = "bf16") -> None:
+        self._adds = adds
         self.operations: list[Operation] = []
         self.layer: int | None = None
         self._alive: dict[str, float] = {}
@@ -48,6 +49,7 @@ class Tape:
                 payload_bytes=payload_bytes,
                 after=self._previous(),
                 live=live,
+                dtype=self._adds,
                 copies=copies,
                 back=back,
             )

@@ -22,17 +22,20 @@ def refusal(
     parts = domains(group, cluster.domain_gpus)
     equal = len({len(part) for part in parts}) == 1
     n = len(group)
-    if algorithm in ("hierarchical", "in-network", "node-dedup") and not equal:
+    if algorithm in ("hierarchical", "in-network", "in-switch-tree", "node-dedup") and not equal:
         return (
             f"{algorithm} needs equally many ranks in every NVLink domain, not {', '.join(str(len(p)) for p in parts)}"
         )
     if algorithm == "halving-doubling" and kind != "all_reduce" and n & (n - 1):
         return f"halving-doubling of {kind} needs a power of two of ranks, not {n}"
-    if algorithm == "in-switch":
+    if algorithm in ("one-shot", "two-shot") and len(parts) > 1:
+        return f"{algorithm} needs ranks in one NVLink domain, not {len(parts)}"
+    if algorithm in ("in-switch", "in-switch-tree"):
         if cluster.nvlink is None or not cluster.nvlink.in_switch_reduction or cluster.nvlink.topology != "nvswitch":
-            return "in-switch needs NVSwitches that add: nvlink.in_switch_reduction: true"
-        if len(parts) > 1:
-            return f"in-switch needs all ranks in one NVLink domain, not {len(parts)}"
+            return f"{algorithm} needs NVSwitches that add: nvlink.in_switch_reduction: true"
+        if (len(parts) > 1) != (algorithm == "in-switch-tree"):
+            wanted = "several NVLink domains" if algorithm == "in-switch-tree" else "one NVLink domain"
+            return f"{algorithm} needs ranks in {wanted}, not {len(parts)}"
     if algorithm == "in-network":
         if cluster.infiniband is None or not cluster.infiniband.in_network_reduction:
             return "in-network needs InfiniBand switches that add: infiniband.in_network_reduction: true"
@@ -41,8 +44,6 @@ def refusal(
     if algorithm == "node-dedup":
         if copies is None:
             return "node-dedup serves expert dispatch and combine only: top_k and experts must be known"
-        if copies.experts % n:
-            return f"node-dedup needs experts that divide over the {n} ranks, not {copies.experts}"
     return None
 
 
@@ -98,7 +99,10 @@ _PHASES: dict[tuple[CollectiveKind, str], Builder] = {
     ("all_reduce", "halving-doubling"): lambda group, domain: trees.halving_doubling(group),
     ("all_reduce", "hierarchical"): reductions.hierarchical,
     ("all_reduce", "in-switch"): lambda group, domain: (reductions.in_switch(group),),
+    ("all_reduce", "in-switch-tree"): lambda group, domain: (reductions.in_switch_tree(group, domain),),
     ("all_reduce", "in-network"): reductions.in_network,
+    ("all_reduce", "one-shot"): lambda group, domain: (exchange.to_all(group),),
+    ("all_reduce", "two-shot"): lambda group, domain: (exchange.direct(group), exchange.direct(group)),
     ("all_gather", "ring"): _ring(lambda n: (n - 1) / n, lambda n: n - 1),
     ("all_gather", "direct"): lambda group, domain: (exchange.direct(group),),
     ("all_gather", "halving-doubling"): lambda group, domain: trees.doubling(group),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -18,6 +19,13 @@ def direct(group: Group) -> Phase:
     other = sender != receiver
     sizes = np.full(int(other.sum()), 1 / len(group))
     return Phase(messages=Messages(sender=sender[other], receiver=receiver[other], bytes=sizes), rounds=1)
+
+
+def to_all(group: Group) -> Phase:
+    """Every rank sends its whole buffer to each other rank, all at once; each then adds what it has (one-shot)."""
+    one = direct(group)
+    sizes = np.ones(len(one.messages.bytes))
+    return replace(one, messages=replace(one.messages, bytes=sizes))
 
 
 def uneven(group: Group, matrix: Floats) -> Phase:
@@ -49,11 +57,13 @@ def hierarchical(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
     return phase(inside, 1), phase(across, 1)
 
 
-def expected_share(buckets: int, copies: Copies) -> float:
-    """Probability that a token has at least one of its k experts in a given one of `buckets` equal parts of E experts,
-    drawn without replacement: 1 - C(E - E/buckets, k) / C(E, k)."""
-    others = copies.experts - copies.experts // buckets
-    return 1 - comb(others, copies.top_k) / comb(copies.experts, copies.top_k)
+def distinct(copies: Copies, buckets: int) -> float:
+    """Expected number of `buckets` equal parts of E experts that hold one of a token's k, chosen evenly: buckets *
+    (1 - C(E - E/buckets, k) / C(E, k)); with fewer experts than buckets, as if drawn with replacement."""
+    if copies.experts < buckets:
+        return buckets * (1 - (1 - 1 / buckets) ** copies.top_k)
+    outside = copies.experts - copies.experts // buckets
+    return buckets * (1 - comb(outside, copies.top_k) / comb(copies.experts, copies.top_k))
 
 
 def node_dedup(group: Group, domain_gpus: int, copies: Copies, *, back: bool) -> Phase:
@@ -63,8 +73,8 @@ def node_dedup(group: Group, domain_gpus: int, copies: Copies, *, back: bool) ->
     The payload is all k copies of a rank's tokens, so one token's share of it is 1/k.  Combine is the same `back`.
     """
     parts = domains(group, domain_gpus)
-    to_domain = expected_share(len(parts), copies) / copies.top_k
-    to_rank = expected_share(len(group), copies) / copies.top_k
+    to_domain = distinct(copies, len(parts)) / len(parts) / copies.top_k
+    to_rank = distinct(copies, len(group)) / len(group) / copies.top_k
     edges: list[Edge] = [(a, b, to_domain) for column in columns(parts) for a in column for b in column]
     edges += [(a, b, len(parts) * to_rank) for part in parts for a in part for b in part]
     if back:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simcluster.cluster.messages import Messages, Reduction
 from simcluster.replay.pattern import Group, Phase, columns, domains, joined
 from simcluster.replay.rings import ring
+from simcluster.replay.trees import double_tree
 
 
 def hierarchical(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
@@ -50,3 +51,15 @@ def in_network(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
     inside = () if size == 1 else (_inside(parts, domain_gpus),)
     sums = tuple(Reduction(tier="infiniband", ranks=column, bytes=1 / size) for column in columns(parts))
     return (*inside, Phase(messages=Messages.none(), rounds=2, reductions=sums), *inside)
+
+
+def in_switch_tree(group: Group, domain_gpus: int) -> Phase:
+    """NVSwitches add inside domains, two trees for half of the data each add between the members at the same place
+    (NCCL's NVLSTree).  What comes up from a child domain crosses the parent's NVLink once more to be added, so with
+    three domains or more a port carries twice what `in_switch` puts on it."""
+    parts = domains(group, domain_gpus)
+    size, ways = len(parts[0]), min(len(parts) - 1, 2)
+    sums = tuple(Reduction(tier="nvlink", ranks=part, bytes=ways * (1 + 1 / size)) for part in parts)
+    trees = [double_tree(column, domain_gpus, volume=1 / size) for column in columns(parts)]
+    together = joined(trees, trees[0].rounds + 2)
+    return Phase(messages=together.messages, rounds=together.rounds, reductions=sums)

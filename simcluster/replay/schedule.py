@@ -9,7 +9,8 @@ from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, shortened
 from simcluster.program.program import Collective, Compute, Program, live_bytes
 from simcluster.replay.pattern import Group
-from simcluster.replay.traffic import Traffic, traffic
+from simcluster.replay.pricing import Pricing
+from simcluster.replay.traffic import Traffic
 from simcluster.timeline.timeline import Floats, Operation
 
 Need = tuple[int, int]
@@ -32,6 +33,7 @@ class Schedule:
         self.kernels, self.collectives = tuple(computes), tuple(self._communications)
         by_kernel = {kernel: gpu.kernel_time(kernel) for kernel in {op.kernel: None for op in computes.values()}}
         self.kernel_times: dict[int, KernelTime] = {i: by_kernel[op.kernel] for i, op in computes.items()}
+        self._pricing = Pricing(routes)
         by_pattern: dict[tuple[object, ...], tuple[Traffic, ...]] = {}
         for op in self._communications.values():
             if _pattern_key(op) not in by_pattern:
@@ -46,9 +48,8 @@ class Schedule:
 
     def _traffic(self, op: Collective, group: Group) -> Traffic:
         """One group's collective on the wires, or InputError that says who waits for what."""
-        algorithm = self.routes.cluster.algorithms.get(op.kind, "auto")
         try:
-            return traffic(op.kind, group, self.routes, algorithm=algorithm, copies=op.copies, back=op.back)
+            return self._pricing.of(op, group)
         except ValueError as error:
             raise InputError(Mistake(path=f"cluster.algorithms.{op.kind}", what=f"{op.name}: {error}")) from None
         except CutOffError as error:
@@ -133,4 +134,4 @@ class Schedule:
 
 
 def _pattern_key(op: Collective) -> tuple[object, ...]:
-    return op.kind, op.axis, op.copies, op.back
+    return op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back

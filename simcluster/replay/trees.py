@@ -8,8 +8,8 @@ from math import ceil, log2
 from simcluster.replay.pattern import Edge, Group, Phase, domains, phase
 
 
-def double_tree(group: Group, domain_gpus: int) -> Phase:
-    """All-reduce over two binary trees of the domains, each for half of the data: sums go up, the result comes down.
+def double_tree(group: Group, domain_gpus: int, volume: float = 1.0) -> Phase:
+    """All-reduce of `volume` of the payload over two binary trees of the domains, each for half: up sums, down results.
 
     A domain that has children in one tree is a leaf of the other, so no port carries more than two buffers (Sanders,
     Speck & Träff, Two-Tree Algorithms for Full Bandwidth Broadcast, Reduction and Scan, 2009).  Inside a domain the
@@ -26,10 +26,10 @@ def double_tree(group: Group, domain_gpus: int) -> Phase:
     for channel in range(channels):
         turned = tuple(part[channel % len(part) :] + part[: channel % len(part)] for part in parts)
         for parent, child in [*_tree_edges(len(parts)), *_mirrored(len(parts))]:
-            edges += _both_ways(turned[parent][0], turned[child][0], 1 / (2 * channels))
+            edges += _both_ways(turned[parent][0], turned[child][0], volume / (2 * channels))
         for part in turned:
             for near, far in pairwise(part):
-                edges += _both_ways(near, far, 1 / channels)
+                edges += _both_ways(near, far, volume / channels)
     longest = max(sizes)
     return phase(edges, 2 * (ceil(log2(len(parts))) + longest - 1))
 

@@ -57,6 +57,17 @@ def collective(shown: Table) -> str:
     return f"{shown.title}\n\n{grid(rows, right=(0, 2, 3, 4))}"
 
 
+def regimes(shown: Table) -> str:
+    """Our error by regime: absolute relative errors, and their mean with its sign."""
+    rows: list[tuple[str, ...]] = [("regime", "points", "mean", "median", "worst", "bias", "in the fit")]
+    for row in shown.rows:
+        shares = [float(str(row[name])) for name in ("mean", "median", "worst")]
+        cells = (*(units.show_percent(share) for share in shares), f"{100 * float(str(row['bias'])):+.1f} %")
+        rows.append((str(row["regime"]), f"{row['points']:,}", *cells, str(row["fitted"])))
+    sources = sorted({source for row in shown.rows for source in str(row["source"]).split(", ")})
+    return grid(rows, right=(1, 2, 3, 4, 5)) + "\n\nmeasurements: " + ", ".join(sources)
+
+
 def seconds(what: str, time_s: float) -> str:
     """One time."""
     return f"{what}: {units.show_seconds(time_s)}"

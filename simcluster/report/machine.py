@@ -38,6 +38,12 @@ def table_json(table: Table) -> str:
     )
 
 
+def regimes_json(table: Table) -> str:
+    """The object of `validate --json`."""
+    rows = [{**row, "fitted": row["fitted"] == "yes"} for row in table.rows]
+    return json.dumps({"regimes": rows}, indent=2, allow_nan=False, ensure_ascii=False)
+
+
 def value_json(name: str, value: float) -> str:
     """One value under its name."""
     return json.dumps({name: value}, allow_nan=False)

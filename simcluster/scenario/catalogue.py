@@ -9,12 +9,13 @@ from typing import Literal
 from simcluster.errors import nearest
 from simcluster.scenario.document import Value, read
 
-Section = Literal["gpu", "cluster", "model"]
+Section = Literal["gpu", "cluster", "model", "library"]
 
 _FOLDERS: dict[Section, tuple[str, str]] = {
     "gpu": ("simcluster.cluster", "catalogue/gpus"),
     "cluster": ("simcluster.cluster", "catalogue/clusters"),
     "model": ("simcluster.model", "catalogue"),
+    "library": ("simcluster.cluster", "catalogue/libraries"),
 }
 
 

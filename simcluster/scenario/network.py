@@ -10,7 +10,7 @@ from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.cluster.wiring import Graph
 from simcluster.errors import nearest, shortened
 from simcluster.program.program import ALGORITHMS
-from simcluster.scenario import build, graph
+from simcluster.scenario import build, graph, library
 from simcluster.scenario.build import Wrong
 from simcluster.scenario.hardware import ClusterForm, FaultForm, InfiniBandForm, NvLinkForm, PcieForm
 
@@ -27,6 +27,8 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
     for kind, algorithm in form.algorithms.items():
         if algorithm not in ("auto", *ALGORITHMS[kind]):
             yield f"cluster.algorithms.{kind}", f"no algorithm {algorithm!r:.40}{nearest(algorithm, ALGORITHMS[kind])}"
+    if form.library is not None and form.library not in library.names():
+        yield "cluster.library", f"no library is called {form.library!r:.60}{nearest(form.library, library.names())}"
     if form.nvlink is not None:
         yield from _nvlink_mistakes(form.nvlink, form.gpus_per_node, nodes)
     if form.infiniband is not None:
@@ -83,7 +85,7 @@ def cluster(form: ClusterForm, nodes: int) -> Cluster:
         routing=Routing(seed=form.routing.seed, rail_forwarding=form.routing.rail_forwarding),
         sharing=form.sharing,
         algorithms={kind: name for kind, name in form.algorithms.items() if name != "auto"},
-        library=form.library,
+        library=None if form.library is None else library.library(form.library),
     )
 
 

@@ -87,7 +87,7 @@ def _cluster(cluster: Cluster, reserved_bytes: float) -> Tree:
     if cluster.background:
         tree["background"] = [_stream(stream, cluster) for stream in cluster.background]
     if cluster.library is not None:
-        tree["library"] = cluster.library
+        tree["library"] = cluster.library.name
     return tree
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from simcluster.timeline.check import Check
-from simcluster.timeline.links import link_rows
+from simcluster.timeline.links import link_rows, wire_rows
 from simcluster.timeline.metric import METRICS
-from simcluster.timeline.series import Series, series
+from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
 from simcluster.timeline.timeline import Timeline
 from simcluster.timeline.totals import OperationTotal, operation_totals
@@ -154,6 +154,7 @@ class Result:
             "traffic": self._traffic(),
             "traffic_between_nodes": None if timeline is None else (timeline.node_bytes / timeline.steps).tolist(),
             "links": [] if timeline is None else link_rows(timeline),
+            "wires": [] if timeline is None else wire_rows(timeline, BINS),
             "balance": dict(self.balance),
             "modules": [dict(module) for module in self.modules],
             "timeseries": None if self.series is None else self.series.as_dict(),

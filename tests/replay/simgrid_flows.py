@@ -1,6 +1,6 @@
 """Run by Debian's own Python: flows on a SimGrid platform in, when each ends out, as JSON on stdin and stdout.
 
-Input: {"links": [bytes/s, ...], "latency_s": of every route, "flows": [{"start", "bytes", "links": [index, ...]}]}.
+Input: {"links": [bytes/s, ...], "flows": [{"start", "latency_s", "bytes", "links": [index, ...]}]}.
 Every flow gets two hosts and a link of its own, which holds the latency, so that only the links named are shared.
 The settings leave SimGrid's fluid model pure: no TCP window, no cross traffic, no factors.
 """
@@ -53,7 +53,7 @@ def build(simgrid: Any, case: dict[str, Any]) -> list[tuple[Any, Any]]:
     hosts = []
     for index, flow in enumerate(case["flows"]):
         sender, receiver = (zone.create_host(f"{end}{index}", 1e9).seal() for end in ("from", "to"))
-        own = zone.create_link(f"own{index}", 1e18).set_latency(case["latency_s"]).seal()
+        own = zone.create_link(f"own{index}", 1e18).set_latency(flow["latency_s"]).seal()
         route = [simgrid.LinkInRoute(link) for link in (own, *(links[number] for number in flow["links"]))]
         zone.add_route(sender.netpoint, receiver.netpoint, None, None, route, False)
         hosts.append((sender, receiver))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 import simcluster
 from simcluster.report.figures import (
     breakdown,
+    busbw,
     links,
     memory,
     scaling_chart,
@@ -24,6 +25,7 @@ from simcluster.report.figures import (
     topology,
     utilization,
 )
+from simcluster.timeline.table import Cell, Column, Table
 
 ROOT = Path(__file__).parents[2]
 PICTURES = Path(__file__).parent / "pictures"
@@ -40,6 +42,10 @@ def figures() -> Iterator[tuple[str, Figure]]:
     yield "memory", memory.draw(result)
     yield "links", links.draw(result)
     yield "topology", topology.draw(result)
+    for fabric in ("dragonfly", "torus-3d"):
+        changes = ["model.layers=1", f"cluster.infiniband.fabric={fabric}", "cluster.infiniband.leaf_ports=16"]
+        yield f"topology_{fabric}", topology.draw(simcluster.simulate(simcluster.load(EXAMPLE, changes)))
+    yield "busbw", busbw.draw(bandwidths_by_size())
     yield "latency", steps.draw_latency(result)
     yield "throughput", steps.draw_throughput(result)
     yield "breakdown_dark", breakdown.draw(result, style.DARK)
@@ -50,6 +56,18 @@ def figures() -> Iterator[tuple[str, Figure]]:
     yield "sweep", sweep_chart.draw(simcluster.sweep(EXAMPLE, bandwidths, workers=1))
     nodes = {"cluster.nodes": ["4", "8", "16"], "plan": ["EP8", "EP64_TP2"], "workload.batch": ["{per_gpu: 1}", "128"]}
     yield "scaling", scaling_chart.draw(simcluster.sweep(EXAMPLE, nodes, workers=1))
+
+
+def bandwidths_by_size() -> Table:
+    """An all-reduce of 8 GPUs that takes 20 us and 1 s per 500 GB, by one algorithm below 1 MiB and another above."""
+    columns = ("bytes", "time_s", "algbw_bytes_per_s", "busbw_bytes_per_s", "algorithm")
+    rows: list[dict[str, Cell]] = []
+    for size in (2**power for power in range(10, 31)):
+        time_s = 20e-6 + size / 500e9
+        values = (size, time_s, size / time_s, 1.75 * size / time_s, "ring" if size > 2**20 else "double binary tree")
+        rows.append(dict(zip(columns, values, strict=True)))
+    title = "all_reduce on 8 GPUs"
+    return Table(title=title, columns=tuple(Column(name=name) for name in columns), rows=tuple(rows), swept=("bytes",))
 
 
 def pixels(figure: Figure) -> np.ndarray:

@@ -1,144 +1,225 @@
-"""The wiring: spines above leaves above NICs above GPUs, every cable coloured by how much of it was used."""
+"""The wiring: every cable coloured by how much of it was used, whatever the fabric."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from simcluster.report.figures import style
+from simcluster.report.figures.wiring import grid, layers, ring
+from simcluster.report.figures.wiring.sketch import Box, Points, Sketch, View
+from simcluster.timeline.links import equally_full, fullest_wires, mean_use, thinner
 from simcluster.timeline.result import Result
-from simcluster.timeline.timeline import Timeline, Wiring
-from simcluster.units import plural
+from simcluster.timeline.timeline import Timeline
+from simcluster.units import plural, show_bytes_per_s, show_percent
 
-MOST_MACHINES = 16
-"""Machines drawn one by one; of more, the first and the last are drawn and the rest counted."""
-
-_HEIGHT = {"spine": 4.0, "leaf": 3.0, "nic": 1.75, "gpu": 1.15, "nvswitch": 0.55}
-_MARKS = {
-    "spine": ("s", 90, style.THIRD),
-    "leaf": ("s", 70, style.SCATTER),
-    "nic": ("d", 14, style.COMMUNICATING),
-    "gpu": ("o", 16, style.COMPUTING),
-    "nvswitch": ("s", 34, style.ATTENTION),
+_COLOURS = {
+    "core": style.WAITING,
+    "spine": style.THIRD,
+    "leaf": style.SCATTER,
+    "nic": style.COMMUNICATING,
+    "pcie": style.GATHER,
+    "gpu": style.COMPUTING,
+    "nvswitch": style.ATTENTION,
+    "node": style.QUIET,
 }
-_TITLES = {"spine": "spine switch", "leaf": "leaf switch", "nic": "NIC", "gpu": "GPU", "nvswitch": "NVSwitch"}
-_ROWS = {"spine": "spines", "leaf": "leaves", "nic": "NICs", "gpu": "GPUs", "nvswitch": "NVSwitches"}
+_TITLES = {
+    "core": "core switch", "spine": "spine switch", "leaf": "leaf switch", "nic": "NIC", "pcie": "PCIe root",
+    "gpu": "GPU", "nvswitch": "NVSwitch", "node": "node",
+}  # fmt: skip
+_MARKERS = {"gpu": "o", "nic": "D"}
+
+_TOP, _BOTTOM, _RIGHT, _SIDE = 0.75, 0.62, 1.0, 0.2
+_LEAST_WIDTH = 9.0
+_DASHES = (0, (3, 1.2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cables:
+    """Cables between symbols of a sketch: `ends` as pairs of them, and of the wires each stands for the fullest use
+    over the run, and whether any is thinner than most of its class."""
+
+    ends: np.ndarray
+    use: np.ndarray
+    thin: np.ndarray
 
 
 def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
-    """Every machine of a small cluster, the first and last ones of a large one, all switches above them."""
-    timeline = result.timeline
-    assert timeline is not None
-    wiring = timeline.wiring
-    machines = max(wiring.owner) + 1
-    shown = _shown_machines(machines)
-    place = _places(wiring, shown)
-    used = timeline.links.bytes_on_wires(timeline.end_s) / (timeline.links.capacity * timeline.end_s)
-    with style.canvas(look, 13, 6.2) as figure:
-        counts = {kind: wiring.kinds.count(kind) for kind in _HEIGHT}
-        facts = ", ".join(plural(count, _TITLES[kind]) for kind, count in counts.items() if count)
-        style.heading(figure, result.identity.scenario, f"{plural(machines, 'node')}: {facts}; mean use over the run")
-        axes = figure.subplots()
-        most = float(used.max(initial=0.0))
-        scale = Normalize(0.0, max(most, 1e-9) * 100)
-        colours = style.heat(look, style.ALL_TO_ALL)
-        _draw_cables(axes, timeline, place, used * 100, ScalarMappable(scale, colours), look)
-        _draw_marks(axes, wiring, place)
-        _draw_machines(axes, wiring, shown, place, look)
-        for kind, height in _HEIGHT.items():
-            if counts[kind]:
-                axes.text(-0.015, height, _ROWS[kind], transform=axes.get_yaxis_transform(), ha="right", va="center")
-        axes.set_xlim(-0.01, 1.01)
-        axes.set_ylim(0.0, 4.4 if counts["leaf"] else 2.1)
-        axes.set_axis_off()
+    """The wiring of a result's cluster."""
+    assert result.timeline is not None
+    return draw_wiring(result.timeline, result.identity.scenario, look)
+
+
+def draw_wiring(timeline: Timeline, title: str, look: style.Look = style.LIGHT) -> Figure:
+    """All switches, and all machines of a small cluster; in a large one equal neighbours share a symbol."""
+    view = View(timeline)
+    sketches = layout(view, timeline)
+    used = mean_use(timeline)
+    most = float(used.max(initial=0.0))
+    width = sum(sketch.width for sketch in sketches) + 2 * _SIDE + (_RIGHT if most > 0 else 0.0)
+    height = max(sketch.height for sketch in sketches) + _TOP + _BOTTOM
+    left = _SIDE + max(0.0, _LEAST_WIDTH - width) / 2
+    width = max(width, _LEAST_WIDTH)
+    colours = ScalarMappable(
+        Normalize(0.0, max(most, 1e-9) * 100), LinearSegmentedColormap.from_list("use", [look.grid, style.ALL_TO_ALL])
+    )
+    with style.canvas(look, width, height) as figure:
+        figure.set_layout_engine("none")
+        style.heading(figure, title, _facts(view))
+        figure.texts[0].set_y(1 - 0.08 / height)
+        for sketch in sketches:
+            bottom = _BOTTOM + (height - _TOP - _BOTTOM - sketch.height) / 2
+            place = (left / width, bottom / height, sketch.width / width, sketch.height / height)
+            axes = figure.add_axes(place)
+            axes.set(xlim=(0, sketch.width), ylim=(0, sketch.height))
+            axes.set_axis_off()
+            _draw_sketch(axes, sketch, timeline, used, colours, look)
+            left += sketch.width
         if most > 0:
-            bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.6, pad=0.01, fraction=0.03)
-            bar.set_label("mean use of a wire (%)")
+            tall = min(2.6, height - _TOP - _BOTTOM)
+            middle = _BOTTOM + (height - _TOP - _BOTTOM - tall) / 2
+            scale = figure.add_axes(((width - 0.85) / width, middle / height, 0.16 / width, tall / height))
+            figure.colorbar(colours, cax=scale).set_label("mean use of a wire over the run (%)")
+        figure.text(0.01, 0.12 / height, _fullest(timeline, used) + _sharing(sketches), fontsize=9, va="bottom")
+        _draw_legend(figure, view, sketches, bool(thinner(timeline.links).any()), look)
     return figure
 
 
-def _shown_machines(machines: int) -> tuple[int, ...]:
-    if machines <= MOST_MACHINES:
-        return tuple(range(machines))
-    half = MOST_MACHINES // 2
-    return (*range(half), *range(machines - half, machines))
+def layout(view: View, timeline: Timeline) -> tuple[Sketch, ...]:
+    """A torus as a grid and a dragonfly as a ring, each beside the machine with the fullest wire; else layers."""
+    if not view.routed:
+        return (layers.sketch(view),)
+    shape = grid.shape(view)
+    owner = view.owner[timeline.wiring.cable].max(axis=1)
+    machine = int(owner[np.argmax(np.where(owner >= 0, mean_use(timeline).round(9), -1.0))])
+    return layers.sketch(view, [[machine]]), ring.sketch(view) if shape is None else grid.sketch(view, shape)
 
 
-def _places(wiring: Wiring, shown: tuple[int, ...]) -> dict[int, tuple[float, float]]:
-    """Where each drawn node of the graph stands: machines side by side, switches spread evenly over the width."""
-    rows: dict[str, list[int]] = defaultdict(list)
-    inside: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for index, (kind, owner) in enumerate(zip(wiring.kinds, wiring.owner, strict=True)):
-        if owner >= 0:
-            inside[owner, kind].append(index)
-        else:
-            rows[kind].append(index)
-    place = {}
-    for kind, members in rows.items():
-        for number, index in enumerate(members):
-            place[index] = ((number + 0.5) / len(members), _HEIGHT[kind])
-    width = 1 / len(shown)
-    for slot, machine in enumerate(shown):
-        for kind in ("gpu", "nic", "nvswitch"):
-            members = inside[machine, kind]
-            for number, index in enumerate(members):
-                offset = (number + 0.5) / len(members) * 0.8 + 0.1
-                place[index] = ((slot + offset) * width, _HEIGHT[kind])
-    return place
+def cables(timeline: Timeline, sketch: Sketch, used: np.ndarray) -> Cables:
+    """The cables a sketch shows, least used first; both directions of one, and all between two symbols, are one."""
+    ends = np.sort(sketch.mark_of[timeline.wiring.cable], axis=1).reshape(-1, 2)
+    shown = (ends[:, 0] >= 0) & (ends[:, 0] != ends[:, 1])
+    pairs, which = np.unique(ends[shown], axis=0, return_inverse=True)
+    use, thin = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.bool_)
+    np.maximum.at(use, which.ravel(), used[shown])
+    np.logical_or.at(thin, which.ravel(), thinner(timeline.links)[shown])
+    order = np.argsort(use, kind="stable")
+    return Cables(ends=pairs[order], use=use[order], thin=thin[order])
 
 
-def _draw_cables(
-    axes: Axes,
-    timeline: Timeline,
-    place: dict[int, tuple[float, float]],
-    used: np.ndarray,
-    colours: ScalarMappable,
-    look: style.Look,
+def _facts(view: View) -> str:
+    counts = {kind: int((view.kinds == kind).sum()) for kind in reversed(_TITLES)}
+    told = [plural(count, _title(view, kind)) for kind, count in counts.items() if count]
+    return f"{plural(view.machines, 'node')}: {', '.join(told)}"
+
+
+def _title(view: View, kind: str) -> str:
+    return "router" if kind == "leaf" and view.routed else _TITLES[kind]
+
+
+def _fullest(timeline: Timeline, used: np.ndarray) -> str:
+    """Names the fullest wire of the run."""
+    if not used.any():
+        return "no wire carries anything" if len(used) else ""
+    (wire,) = fullest_wires(timeline, 1).tolist()
+    tail, head = (timeline.wiring.names[end] for end in timeline.wiring.cable[wire].tolist())
+    others = equally_full(timeline, wire) - 1
+    more = f"; {plural(others, 'other wire')} as full" if others else ""
+    share = f"{show_percent(float(used[wire]))} of {show_bytes_per_s(float(timeline.links.capacity[wire]))}"
+    return f"fullest wire (outlined): {tail} → {head}, {share}{more}"
+
+
+def _sharing(sketches: Sequence[Sketch]) -> str:
+    shared = any(box.stacked for sketch in sketches for box in sketch.boxes) or any(
+        mark.kind == "node" and mark.text for sketch in sketches for mark in sketch.marks
+    )
+    return "; a cable of several shows its fullest" if shared else ""
+
+
+def _draw_sketch(
+    axes: Axes, sketch: Sketch, timeline: Timeline, used: np.ndarray, colours: ScalarMappable, look: style.Look
 ) -> None:
-    """Plain connections in grey; each cable once, in the colour of its fuller direction."""
-    plain = [(place[a], place[b]) for a, b in timeline.wiring.plain if a in place and b in place]
-    axes.add_collection(LineCollection(plain, colors=look.grid, linewidths=0.5, zorder=1))
-    fuller: dict[tuple[int, int], float] = {}
-    for (tail, head), use in zip(timeline.wiring.cable.tolist(), used.tolist(), strict=True):
-        if tail in place and head in place:
-            ends = (min(tail, head), max(tail, head))
-            fuller[ends] = max(fuller.get(ends, 0.0), use)
-    ordered = sorted(fuller.items(), key=lambda item: item[1])
-    lines = [(place[a], place[b]) for (a, b), _ in ordered]
-    many = len(lines) > 200
-    axes.add_collection(LineCollection(lines, colors=look.grid, linewidths=0.9 if many else 1.6, zorder=2))
-    tints = colours.to_rgba(np.array([use for _, use in ordered]))
-    axes.add_collection(LineCollection(lines, colors=list(tints), linewidths=0.6 if many else 1.3, zorder=3))
+    for box in sketch.boxes:
+        _draw_box(axes, box, look)
+    plain = np.unique(np.sort(sketch.mark_of[timeline.wiring.plain], axis=1).reshape(-1, 2), axis=0)
+    joins = [line for a, b in plain.tolist() if a >= 0 and a != b for line in _lines(sketch, a, b)]
+    axes.add_collection(LineCollection(joins, colors=style.WAITING, linewidths=0.8, linestyles=(0, (1, 1.5)), zorder=1))
+    shown = cables(timeline, sketch, used)
+    thick = 1.5 if len(shown.ends) < 100 else 1.1 if len(shown.ends) < 400 else 0.7
+    tints = colours.to_rgba(shown.use * 100)
+    for chosen, dashes in ((~shown.thin, "solid"), (shown.thin, _DASHES)):
+        lines, tinted = [], []
+        for index in np.flatnonzero(chosen).tolist():
+            drawn = _lines(sketch, *shown.ends[index].tolist())
+            lines += drawn
+            tinted += [tints[index]] * len(drawn)
+        axes.add_collection(LineCollection(lines, colors=tinted, linewidths=thick, linestyles=dashes, zorder=2))
+    if used.any():
+        (wire,) = fullest_wires(timeline, 1).tolist()
+        a, b = sketch.mark_of[timeline.wiring.cable[wire]].tolist()
+        if a >= 0 and b >= 0 and a != b:
+            lines = _lines(sketch, a, b)
+            axes.add_collection(LineCollection(lines, colors=look.ink, linewidths=thick + 2.4, zorder=2.1))
+            tint = colours.to_rgba(np.array([used[wire] * 100]))
+            axes.add_collection(LineCollection(lines, colors=tint, linewidths=thick + 0.4, zorder=2.2))
+    _draw_marks(axes, sketch, look)
+    for label in sketch.labels:
+        axes.text(label.x, label.y, label.text, ha=label.align, va="center", fontsize=label.size, linespacing=1.15,
+                  zorder=5)  # fmt: skip
 
 
-def _draw_marks(axes: Axes, wiring: Wiring, place: dict[int, tuple[float, float]]) -> None:
-    for kind, (marker, size, colour) in _MARKS.items():
-        points = [place[index] for index in place if wiring.kinds[index] == kind]
-        if points:
-            axes.scatter([x for x, _ in points], [y for _, y in points], s=size, marker=marker, color=colour, zorder=4)
+def _lines(sketch: Sketch, a: int, b: int) -> list[Points]:
+    return sketch.path(sketch.marks[a], sketch.marks[b])
 
 
-def _draw_machines(
-    axes: Axes, wiring: Wiring, shown: tuple[int, ...], place: dict[int, tuple[float, float]], look: style.Look
-) -> None:
-    """A box round each machine and its number; between first and last ones, how many are left out."""
-    width = 1 / len(shown)
-    for slot, machine in enumerate(shown):
-        box = FancyBboxPatch(
-            ((slot + 0.05) * width, 0.35), 0.9 * width, 1.6, boxstyle="round,pad=0,rounding_size=0.008",
-            facecolor="none", edgecolor=look.grid, linewidth=1.0, zorder=0,
+def _draw_box(axes: Axes, box: Box, look: style.Look) -> None:
+    for depth in (2, 1, 0) if box.stacked else (0,):
+        axes.add_patch(
+            FancyBboxPatch(
+                (box.x + 0.035 * depth, box.y + 0.035 * depth), box.width, box.height,
+                boxstyle="round,pad=0,rounding_size=0.06", facecolor=look.paper, edgecolor=look.grid, linewidth=1.0,
+                zorder=0.5 - 0.1 * depth,
+            )
         )  # fmt: skip
-        axes.add_patch(box)
-        axes.text((slot + 0.5) * width, 0.14, f"node {machine}", ha="center", va="center", fontsize=8)
-    left_out = max(wiring.owner) + 1 - len(shown)
-    if left_out > 0:
-        told = f"{left_out:,} nodes between\nnot drawn"
-        ink = {"facecolor": look.paper, "edgecolor": look.ink, "pad": 3}
-        axes.text(0.5, 2.35, told, ha="center", va="center", fontsize=9, bbox=ink, zorder=6)
+
+
+def _draw_marks(axes: Axes, sketch: Sketch, look: style.Look) -> None:
+    for kind in dict.fromkeys(mark.kind for mark in sketch.marks):
+        alike = [mark for mark in sketch.marks if mark.kind == kind]
+        colour = _COLOURS[kind]
+        if kind in _MARKERS:
+            side = 0.7 if _MARKERS[kind] == "D" else 1.0
+            sizes = [(72 * mark.width * side) ** 2 for mark in alike]
+            axes.scatter([mark.x for mark in alike], [mark.y for mark in alike], s=sizes, marker=_MARKERS[kind],
+                         color=colour, linewidths=0, zorder=4)  # fmt: skip
+            continue
+        for mark in alike:
+            corner = (mark.x - mark.width / 2, mark.y - mark.height / 2)
+            axes.add_patch(Rectangle(corner, mark.width, mark.height, color=colour, linewidth=0, zorder=4))
+            if mark.text:
+                ink = style.text_on(colour)
+                axes.text(mark.x, mark.y, mark.text, ha="center", va="center_baseline", fontsize=7, color=ink, zorder=5)
+
+
+def _draw_legend(figure: Figure, view: View, sketches: Sequence[Sketch], dashed: bool, look: style.Look) -> None:
+    kinds = {mark.kind for sketch in sketches for mark in sketch.marks}
+    handles = [
+        Line2D([], [], linestyle="", marker=_MARKERS.get(kind, "s"), markersize=6, color=_COLOURS[kind],
+               label=_title(view, kind))
+        for kind in reversed(_TITLES) if kind in kinds
+    ]  # fmt: skip
+    if dashed:
+        handles.append(
+            Line2D([], [], color=look.ink, linestyle=(0, (3, 1.2)), label="less capacity than others of its kind")
+        )
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.008, 0.3 / figure.get_figheight()), ncols=8,
+                  fontsize=9, handletextpad=0.4, columnspacing=1.4, borderaxespad=0.0, borderpad=0.1)  # fmt: skip

@@ -1,0 +1,89 @@
+"""The figures of links and of bus bandwidth say what their numbers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.patches import StepPatch
+
+from simcluster.report.figures import busbw, links, style
+from simcluster.timeline.links import link_rows
+from tests.physics_helpers import EXAMPLE, run_text
+from tests.report.draw_all import bandwidths_by_size
+
+SMALL = ("cluster.nodes=4", "plan=EP32", "workload.batch=32", "model.layers=1", "expect=[]")
+
+
+@pytest.mark.parametrize(
+    ("changes", "titles"),
+    [
+        ((), ["NVLink", "NICs", "leaf to spine"]),
+        (("cluster.nvlink.topology=mesh",), ["NVLink", "NICs", "leaf to spine"]),
+        (("cluster.infiniband.fabric=torus-2d",), ["NVLink", "NICs", "torus x+", "torus y+"]),
+        (
+            ("cluster.infiniband.fabric=dragonfly", "cluster.infiniband.leaf_ports=8"),
+            ["NVLink", "NICs", "dragonfly, inside a group", "dragonfly, between groups"],
+        ),
+    ],
+)
+def test_a_panel_per_class_in_words_with_its_count_and_use(changes: tuple[str, ...], titles: list[str]) -> None:
+    result = run_text(EXAMPLE, *SMALL, *changes)
+    assert result.timeline is not None
+    figure = links.draw(result)
+    panels = [axes for axes in figure.axes if axes.get_ylabel() == "used (%)"]
+    assert [axes.get_title(loc="left").split(":")[0] for axes in panels] == titles
+    rows = [
+        row for row in link_rows(result.timeline) if row["direction"] in ("out", "up", "x+", "y+", "local", "global")
+    ]
+    for axes, row in zip(panels, rows, strict=True):
+        assert f": {row['count']:,} wires" in axes.get_title(loc="left")
+        (filled,) = (patch for patch in axes.patches if isinstance(patch, StepPatch) and patch.get_fill())
+        mean = float(np.mean(filled.get_data().values)) / 100
+        assert mean == pytest.approx(row["utilization_mean"], rel=1e-9)
+
+
+def test_the_fullest_wires_are_named_and_a_degraded_one_is_marked() -> None:
+    result = run_text(EXAMPLE, *SMALL, "faults=[{nic: node3.nic4, factor: 0.25}]")
+    (axes,) = (axes for axes in links.draw(result, style.DARK).axes if "fullest wires" in axes.get_title(loc="left"))
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(names) == links.MOST_WIRES
+    assert set(names[:2]) == {"node3.nic4 → leaf0.4", "leaf0.4 → node3.nic4"}
+    told = [(text.get_text(), text.get_fontweight()) for text in axes.texts]
+    assert all(text.endswith("of 11.25 GB/s, not 45 GB/s") and weight == "bold" for text, weight in told[:2])
+    assert all(text.endswith("of 45 GB/s") and weight == "normal" for text, weight in told[2:])
+
+
+def test_the_way_back_is_a_line_where_it_differs() -> None:
+    """Node 0 has to send more than it receives: the sum over a class is equal, so only single wires differ."""
+    figure = links.draw(run_text(EXAMPLE, *SMALL))
+    assert all(axes.get_legend() is None for axes in figure.axes)
+
+
+@pytest.mark.parametrize("look", [style.LIGHT, style.DARK])
+def test_bus_bandwidth_has_a_line_per_algorithm_over_powers_of_two(look: style.Look) -> None:
+    table = bandwidths_by_size()
+    (axes,) = busbw.draw(table, look).axes
+    joined, first, second = axes.get_lines()
+    assert [line.get_label() for line in (first, second)] == ["double binary tree", "ring"]
+    assert len(np.ravel(joined.get_xdata())) == 21
+    assert len(np.ravel(first.get_xdata())) == 11
+    assert np.ravel(second.get_ydata())[-1] == pytest.approx(float(str(table.rows[-1]["busbw_bytes_per_s"])) / 1e9)
+    assert axes.get_xlabel() == "message size"
+    assert axes.get_ylabel() == "bus bandwidth (GB/s)"
+    assert [tick.get_text() for tick in axes.get_xticklabels()][:3] == ["1 KiB", "4 KiB", "16 KiB"]
+
+
+def test_algorithms_side_by_side_are_lines_of_their_own() -> None:
+    table = bandwidths_by_size()
+    rows = tuple({**row, "algorithm": name} for row in table.rows for name in ("ring", "tree"))
+    (axes,) = busbw.draw(replace(table, rows=rows)).axes
+    assert [line.get_linestyle() for line in axes.get_lines()] == ["-", "-"]
+
+
+def test_a_table_without_bus_bandwidth_is_said_to_have_none() -> None:
+    table = bandwidths_by_size()
+    rows = tuple({**row, "busbw_bytes_per_s": None} for row in table.rows)
+    (axes,) = busbw.draw(replace(table, rows=rows)).axes
+    assert [text.get_text() for text in axes.texts] == ["no bus bandwidth is defined for this"]

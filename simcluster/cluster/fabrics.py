@@ -63,13 +63,17 @@ def _add_rails(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
 
 
 def _add_leaves(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
-    """All NICs of a node go into the same leaf."""
+    """All NICs of a node go into the same leaf, or as many leaves as they need."""
+    down, nics = infiniband.down_ports, infiniband.nics_per_node
+    each = ceil(nics / down)
     leaves: dict[str, int] = {}
     for node in range(cluster.nodes):
-        leaf = f"leaf{node // infiniband.nodes_per_leaf}"
-        leaves[leaf] = leaves.get(leaf, 0) + infiniband.nics_per_node
-        graph.add_node(leaf, kind="leaf")
-        _plug_in(graph, infiniband, node, [leaf] * infiniband.nics_per_node)
+        first = node // infiniband.nodes_per_leaf * each
+        mine = [f"leaf{first + index // down}" for index in range(nics)]
+        for leaf in mine:
+            leaves[leaf] = leaves.get(leaf, 0) + 1
+        graph.add_nodes_from(mine, kind="leaf")
+        _plug_in(graph, infiniband, node, mine)
     _add_spines(graph, infiniband, leaves)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
 from simcluster.cluster.gpu import Provenance
@@ -113,18 +114,24 @@ class InfiniBand:
     @property
     def largest_nodes(self) -> int | None:
         """Nodes the fabric can join with switches of `leaf_ports` ports; None where nothing limits them."""
-        leaves_per_group = self.nics_per_node if self.fabric == "rail-optimized" else 1
         match self.fabric:
             case "leaf-spine":
-                return self.leaf_ports * self.nodes_per_leaf
-            case "rail-optimized" | "fat-tree":
-                leaves = max(self.leaf_ports, self.leaves_per_pod * self.leaf_ports)
-                return max(1, leaves // leaves_per_group * self.nodes_per_leaf)
+                return self._nodes_under(self.leaf_ports)
+            case "fat-tree":
+                return self._nodes_under(self.leaves_per_pod * self.leaf_ports)
+            case "rail-optimized":
+                return max(1, self.leaves_per_pod * self.leaf_ports // self.nics_per_node * self.nodes_per_leaf)
             case "dragonfly":
                 nics, routers, cables = self.dragonfly_shape
                 return nics * routers * (routers * cables + 1) // self.nics_per_node
             case _:
                 return None
+
+    def _nodes_under(self, leaves: int) -> int:
+        """Nodes whose NICs so many leaves hold: whole nodes to a leaf, or a node over several leaves."""
+        if self.nics_per_node <= self.down_ports:
+            return leaves * self.nodes_per_leaf
+        return max(1, leaves // ceil(self.nics_per_node / self.down_ports))
 
     @property
     def dragonfly_shape(self) -> tuple[int, int, int]:

@@ -154,7 +154,8 @@ class Routes:
             hops += ports.through_nics(leaving, gate, receiver[leaving], out_nic, in_nic)
             lost = np.flatnonzero((out_nic < 0) | (in_nic < 0))
             if len(lost):
-                self._cut_off(messages, leaving[lost[0]], "no NIC of its node is left")
+                first = leaving[lost[0]]
+                raise self._cut_off(int(sender[first]), int(receiver[first]), "no NIC of its node is left")
             tail, head = self._anchor[out_nic], self._anchor[in_nic]
             latency_s[leaving] = cluster.infiniband.latency_s
             if self._stated_latency:
@@ -164,13 +165,13 @@ class Routes:
                 for to in np.unique(head).tolist():
                     self._trunks.reach(to, tail[head == to])
             except NoWayError as error:
-                which = leaving[np.flatnonzero((tail == error.tail) & (head == error.head))[0]]
-                names = self._trunks.names
-                self._cut_off(messages, which, f"no cables lead from {names[error.tail]} to {names[error.head]}")
+                first = leaving[np.flatnonzero((tail == error.tail) & (head == error.head))[0]]
+                raise self._cut_off(int(sender[first]), int(receiver[first]), self._between(error)) from None
         message, wire = (np.concatenate(part) for part in zip(*hops, strict=True)) if hops else (inside, inside)
         gone = np.flatnonzero(wire == NO_WIRE)
         if len(gone):
-            self._cut_off(messages, message[gone[0]], "its NVLink is gone")
+            first = message[gone[0]]
+            raise self._cut_off(int(sender[first]), int(receiver[first]), "its NVLink is gone")
         return _Segments(
             message=message,
             wire=wire,
@@ -194,24 +195,42 @@ class Routes:
         ]
         return np.array(each, dtype=np.float64)[where]
 
-    def _cut_off(self, messages: Messages, index: int, where: str) -> None:
-        faults = ", ".join(str(fault) for fault in self.cluster.faults if fault.factor == 0)
-        raise CutOffError(
-            int(messages.sender[index]), int(messages.receiver[index]), where + (f"; dead: {faults}" if faults else "")
-        )
-
     def _reduce(self, total: Floats, reduction: Reduction) -> tuple[float, float, float]:
         """Add a reduction's bytes to `total`; its bytes over NVLink and InfiniBand, and its latency (s)."""
         ranks = np.array(reduction.ranks, dtype=np.int64)
+        ports = self._ports
         if reduction.tier == "nvlink":
-            total[self._ports.nvlink_out[ranks]] += reduction.bytes
-            total[self._ports.nvlink_in[ranks]] += reduction.bytes
-            return reduction.bytes * len(ranks), 0.0, self._ports.inside_latency_s
+            out, into = ports.nvlink_out[ranks], ports.nvlink_in[ranks]
+            self._need((out != NO_WIRE) & (into != NO_WIRE), ranks, "its NVLink is gone")
+            total[out] += reduction.bytes
+            total[into] += reduction.bytes
+            return reduction.bytes * len(ranks), 0.0, ports.inside_latency_s
         assert self.cluster.infiniband is not None
-        nics = self._ports.nic_of_rank[ranks]
-        np.add.at(total, self._ports.nic_out[nics], reduction.bytes)
-        np.add.at(total, self._ports.nic_in[nics], reduction.bytes)
-        up, down = self._trunks.tree(np.unique(self._anchor[nics]))
+        nics = ports.nic_of_rank[ranks]
+        self._need(nics >= 0, ranks, "no NIC of its node is left")
+        plugged = nics[ports.nic_out[nics] != NO_WIRE]
+        np.add.at(total, ports.nic_out[plugged], reduction.bytes)
+        np.add.at(total, ports.nic_in[plugged], reduction.bytes)
+        try:
+            up, down = self._trunks.tree(np.unique(self._anchor[nics]))
+        except NoWayError as error:
+            anchors = self._anchor[nics]
+            lost, met = (int(np.argmax(anchors == end)) for end in (error.tail, error.head))
+            raise self._cut_off(int(ranks[lost]), int(ranks[met]), self._between(error)) from None
         total[up] += reduction.bytes
         total[down] += reduction.bytes
         return 0.0, reduction.bytes * len(ranks), self.cluster.infiniband.latency_s
+
+    def _need(self, there: NDArray[np.bool_], ranks: Ints, where: str) -> None:
+        """CutOffError for the first rank whose port is not there."""
+        if not there.all():
+            lost = int(np.argmin(there))
+            raise self._cut_off(int(ranks[lost]), int(ranks[0 if lost else -1]), where)
+
+    def _between(self, error: NoWayError) -> str:
+        names = self._trunks.names
+        return f"no cables lead from {names[error.tail]} to {names[error.head]}"
+
+    def _cut_off(self, sender: int, receiver: int, where: str) -> CutOffError:
+        faults = ", ".join(str(fault) for fault in self.cluster.faults if fault.factor == 0)
+        return CutOffError(sender, receiver, where + (f"; dead: {faults}" if faults else ""))

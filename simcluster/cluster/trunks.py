@@ -45,6 +45,7 @@ class Trunks:
     def __init__(self, graph: Graph, wire: Mapping[tuple[str, str], int]) -> None:
         self.number = {name: index for index, name in enumerate(graph)}
         self.names = tuple(self.number)
+        self._passes = np.array([graph.nodes[name].get("kind") != "nic" for name in graph], dtype=np.bool_)
         edges = list(graph.edges)
         self._tail: Ints = np.array([self.number[tail] for tail, _ in edges], dtype=np.int64)
         self._head: Ints = np.array([self.number[head] for _, head in edges], dtype=np.int64)
@@ -113,8 +114,13 @@ class Trunks:
 
         Every wire is listed once, however many leaves are above it: the switches on the way add up what they receive.
         """
+        if len(leaves) == 1 and self._passes[leaves[0]]:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         hops = np.stack([self.reach(leaf, leaves).hops for leaf in leaves.tolist()])
-        root = int(np.argmin(np.where(hops.min(axis=0) < 0, np.inf, hops.max(axis=0))))
+        apart = np.where((hops.min(axis=0) < 0) | ~self._passes, np.inf, hops.max(axis=0))
+        root = int(np.argmin(apart))
+        if np.isinf(apart[root]):
+            raise NoWayError(int(leaves[np.argmin(hops[0][leaves])]), int(leaves[0]))
         ways = self.reach(root, leaves)
         up: dict[int, None] = {}
         for leaf in leaves.tolist():
@@ -139,16 +145,18 @@ class Trunks:
         return ways
 
     def _search(self, target: int) -> _Ways:
-        """Breadth first from the target backwards."""
+        """Breadth first from the target backwards; only switches pass on what is not theirs."""
         count = len(self.number)
         hops = np.full(count, -1, dtype=np.int64)
         hops[target] = 0
+        passing = self._passes | (np.arange(count) == target)
+        usable = passing[self._head]
         for distance in range(count):
-            near = self._tail[(hops[self._head] == distance) & (hops[self._tail] < 0)]
+            near = self._tail[usable & (hops[self._head] == distance) & (hops[self._tail] < 0)]
             if len(near) == 0:
                 break
             hops[near] = distance + 1
-        nearer = (hops[self._head] >= 0) & (hops[self._tail] == hops[self._head] + 1)
+        nearer = usable & (hops[self._head] >= 0) & (hops[self._tail] == hops[self._head] + 1)
         edge = np.flatnonzero(nearer)
         edge = edge[np.argsort(self._tail[edge], kind="stable")]
         degree = np.bincount(self._tail[edge], minlength=count)

@@ -39,13 +39,15 @@ RANKS = (*range(2, 10), 12, 15, 16, 17, 31, 33, 63, 64, 65, 96, 127, 128, 129, 2
 NODES = (*range(2, 10), 12, 15, 16, 17, 31, 32, 33, 64, 100, 127, 128)
 """Ranks of one tier, and nodes of eight."""
 
-QUADRATIC = ("direct", "pairwise")
+QUADRATIC = ("direct", "pairwise", "one-shot", "two-shot")
 """Algorithms with a message for every pair: fewer of the large groups."""
 
 Part = tuple[float, float, float]
 """One phase: latency (s), share of the payload through an NVLink port, and through a NIC."""
 
 CASES = [(kind, algorithm) for kind, names in ALGORITHMS.items() for algorithm in names]
+IN_ONE_DOMAIN = ("in-switch", "one-shot", "two-shot")
+BETWEEN_DOMAINS = ("in-switch-tree", "in-network")
 
 
 @cache
@@ -81,7 +83,7 @@ def able(cluster: Cluster) -> Cluster:
 
 def some_copies(n: int) -> Copies:
     """Six of 4n experts for every token."""
-    return Copies(top_k=6, experts=4 * n)
+    return Copies(top_k=6, experts=4 * n, token_bytes=7168.0)
 
 
 def chosen_share(buckets: int, copies: Copies) -> float:
@@ -124,6 +126,8 @@ FLAT: dict[tuple[CollectiveKind, str], Flat] = {
     ("all_reduce", "hierarchical"): lambda n: (2 * (n - 1), 2 * (n - 1) / n),
     ("all_reduce", "in-switch"): lambda n: (2, 1 + 1 / n),
     ("all_reduce", "in-network"): lambda n: (2, 1.0),
+    ("all_reduce", "one-shot"): lambda n: (1, n - 1.0),
+    ("all_reduce", "two-shot"): lambda n: (2, 2 * (n - 1) / n),
     ("all_gather", "ring"): lambda n: (n - 1, (n - 1) / n),
     ("all_gather", "direct"): lambda n: (1, (n - 1) / n),
     ("all_gather", "halving-doubling"): lambda n: (int(log2(n)), (n - 1) / n),
@@ -204,11 +208,18 @@ def _node_dedup(nodes: int) -> list[Part]:
     return [(SLOWER_S + NVLINK_S, 7 * nodes * to_rank, (nodes - 1) * to_node)]
 
 
+def _switches_and_trees(nodes: int) -> list[Part]:
+    """Of an eighth of the payload each rank adds up two trees, and of the node's sums as many as it has children."""
+    ways = min(nodes - 1, 2)
+    return [((2 * ceil(log2(nodes)) + 2) * SLOWER_S, ways * 9 / 8, _tree_port(nodes) / 8)]
+
+
 DEEP: dict[tuple[CollectiveKind, str], Deep] = {
     ("all_reduce", "ring"): _ring(2),
     ("all_reduce", "tree"): _deep_tree,
     ("all_reduce", "halving-doubling"): _deep_halving,
     ("all_reduce", "hierarchical"): lambda d: [INSIDE, (2 * (d - 1) * NIC_S, 0, 2 * (d - 1) / d / 8), INSIDE],
+    ("all_reduce", "in-switch-tree"): _switches_and_trees,
     ("all_reduce", "in-network"): lambda d: [INSIDE, (2 * NIC_S, 0, 1 / 8), INSIDE],
     ("all_gather", "ring"): _ring(1),
     ("all_gather", "direct"): _each_pair,
@@ -229,8 +240,8 @@ DEEP: dict[tuple[CollectiveKind, str], Deep] = {
 
 
 def test_every_algorithm_has_its_closed_forms_here() -> None:
-    assert set(FLAT) == set(CASES)
-    assert set(DEEP) == set(CASES) - {("all_reduce", "in-switch")}
+    assert set(FLAT) == set(CASES) - {("all_reduce", "in-switch-tree")}
+    assert set(DEEP) == {case for case in CASES if case[1] not in IN_ONE_DOMAIN}
 
 
 def sizes_of_groups(algorithm: str, sizes: Sequence[int], most: int) -> list[int]:
@@ -259,7 +270,7 @@ def is_power(n: int) -> bool:
     return n & (n - 1) == 0
 
 
-@pytest.mark.parametrize(("kind", "algorithm"), [case for case in CASES if case[1] != "in-switch"])
+@pytest.mark.parametrize(("kind", "algorithm"), [case for case in FLAT if case[1] not in IN_ONE_DOMAIN])
 def test_time_over_one_switch_is_latency_by_rounds_and_bytes_of_the_busiest_nic(
     kind: CollectiveKind, algorithm: str
 ) -> None:
@@ -270,7 +281,7 @@ def test_time_over_one_switch_is_latency_by_rounds_and_bytes_of_the_busiest_nic(
             check_alone(kind, algorithm, flat(n), [(rounds * NIC_S, 0, share)])
 
 
-@pytest.mark.parametrize(("kind", "algorithm"), [case for case in CASES if case[1] != "in-network"])
+@pytest.mark.parametrize(("kind", "algorithm"), [case for case in FLAT if case[1] not in BETWEEN_DOMAINS])
 def test_time_inside_a_node_is_latency_by_rounds_and_bytes_of_the_busiest_nvlink(
     kind: CollectiveKind, algorithm: str
 ) -> None:
@@ -301,11 +312,11 @@ def test_the_network_s_clock_agrees_with_the_closed_forms(
     kind: CollectiveKind, algorithm: str, sharing: Sharing
 ) -> None:
     """Also with a fair share for every message, except where sizes differ and small messages end first."""
-    for plain, parts in (
-        (flat(8), [(FLAT[kind, algorithm](8)[0] * NIC_S, 0.0, FLAT[kind, algorithm](8)[1])]),
-        (nodes_of_eight(2), DEEP[kind, algorithm](2)),
-        (nodes_of_eight(4), DEEP[kind, algorithm](4)),
-    ):
+    machines = [(nodes_of_eight(nodes), DEEP[kind, algorithm](nodes)) for nodes in (2, 4)]
+    if (kind, algorithm) in FLAT:
+        rounds, share = FLAT[kind, algorithm](8)
+        machines.append((flat(8), [(rounds * NIC_S, 0.0, share)]))
+    for plain, parts in machines:
         routes = Routes(replace(plain.cluster, sharing=sharing))
         group = tuple(range(routes.cluster.gpus))
         found = traffic(kind, group, routes, algorithm=algorithm, copies=some_copies(len(group)))
@@ -315,16 +326,17 @@ def test_the_network_s_clock_agrees_with_the_closed_forms(
             network.check_conservation(network.loads(), ends[0])
 
 
+@pytest.mark.parametrize("algorithm", IN_ONE_DOMAIN)
 @pytest.mark.parametrize("n", [2, 3, 8, 72])
-def test_a_reduction_in_the_nvswitch_takes_two_latencies_and_one_more_share(n: int) -> None:
-    group, routes = tuple(range(n)), one_node(n)
-    found = traffic("all_reduce", group, routes, algorithm="in-switch")
+def test_the_network_s_clock_agrees_with_the_closed_forms_of_one_domain(algorithm: str, n: int) -> None:
+    found = traffic("all_reduce", tuple(range(n)), one_node(n), algorithm=algorithm)
+    rounds, share = FLAT["all_reduce", algorithm](n)
     for size in SIZES:
-        ends, _ = run_transfers(routes, [(0.0, found, size)])
-        assert ends == pytest.approx([2 * NVLINK_S + size * (n + 1) / n / NVLINK], rel=1e-9, abs=0)
+        ends, _ = run_transfers(one_node(n), [(0.0, found, size)])
+        assert ends == pytest.approx([rounds * NVLINK_S + size * share / NVLINK], rel=1e-9, abs=0)
 
 
-@pytest.mark.parametrize(("kind", "algorithm"), list(DEEP))
+@pytest.mark.parametrize(("kind", "algorithm"), [case for case in DEEP if case in FLAT])
 def test_a_group_with_one_rank_a_node_takes_what_one_gpu_a_node_takes(kind: CollectiveKind, algorithm: str) -> None:
     """The rest of the node does not matter: one rank of each of eight nodes of eight."""
     group = tuple(range(3, 64, 8))
@@ -392,8 +404,8 @@ def test_the_share_of_tokens_that_reach_a_part_of_the_experts_is_that_of_all_cho
     for buckets in (b for b in range(1, experts + 1) if experts % b == 0):
         part = experts // buckets
         distinct = sum(len({expert // part for expert in choice}) for choice in choices)
-        found = exchange.expected_share(buckets, Copies(top_k=top_k, experts=experts))
-        assert buckets * found == pytest.approx(distinct / len(choices), rel=1e-12, abs=0)
+        found = exchange.distinct(Copies(top_k=top_k, experts=experts, token_bytes=1.0), buckets)
+        assert found == pytest.approx(distinct / len(choices), rel=1e-12, abs=0)
 
 
 def counted_dispatch(nodes: int, members: int, experts: int, top_k: int) -> dict[tuple[int, int], float]:
@@ -423,7 +435,7 @@ def test_node_dedup_sends_a_token_once_to_a_node_and_once_to_a_rank(
         tuple(range(nodes * members)),
         ideal_cluster(nodes, members),
         "node-dedup",
-        Copies(top_k=top_k, experts=experts),
+        Copies(top_k=top_k, experts=experts, token_bytes=1.0),
         back=back,
     )
     assert sent(shape.phases) == pytest.approx(
@@ -635,6 +647,7 @@ def test_a_hierarchical_exchange_delivers_every_pair_s_bytes(nodes: int, members
 HIERARCHIES: list[tuple[CollectiveKind, str]] = [
     ("all_reduce", "hierarchical"),
     ("all_reduce", "in-network"),
+    ("all_reduce", "in-switch-tree"),
     ("all_gather", "hierarchical"),
     ("reduce_scatter", "hierarchical"),
 ]

@@ -26,7 +26,7 @@ from tests.replay.simgrid_helpers import (
 )
 
 ALL = 200
-"""Random topologies; every tenth of a kind is asked by default."""
+"""Random topologies; a tenth of every kind is asked by default."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +55,14 @@ def test_flows_on_every_random_fabric_end_when_simgrid_says(seed: int) -> None:
 
 
 def test_the_random_fabrics_are_of_every_kind_and_have_from_few_to_six_hundred_flows() -> None:
+    assert len(random_case(25)[2]) == 600
     cases = [random_case(seed) for seed in range(ALL // 10)]
     fabrics = Counter(routes.cluster.infiniband.fabric for routes, _, _ in cases if routes.cluster.infiniband)
     assert {"single-switch", "rail-optimized", "dragonfly"} <= set(fabrics)
     assert len(KINDS) == 5 <= len(fabrics)
     counts = [len(flows) for _, _, flows in cases]
-    assert min(counts) < 20
-    assert max(counts) == 600
+    assert min(counts) < 10
+    assert 100 < max(counts) <= 600
     trunks = [sum(not routes.is_port[wire] for way in found for wire in way.wires) for routes, found, _ in cases]
     assert sum(count > 0 for count in trunks) >= ALL // 10 * 3 // 5, "flows that cross no trunk test ports only"
 

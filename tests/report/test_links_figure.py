@@ -40,7 +40,7 @@ def test_a_panel_per_class_in_words_with_its_count_and_use(changes: tuple[str, .
     for axes, row in zip(panels, rows, strict=True):
         assert f": {row['count']:,} wires" in axes.get_title(loc="left")
         (filled,) = (patch for patch in axes.patches if isinstance(patch, StepPatch) and patch.get_fill())
-        mean = float(np.mean(filled.get_data().values)) / 100
+        mean = float(np.mean(filled.get_data()[0])) / 100
         assert mean == pytest.approx(row["utilization_mean"], rel=1e-9)
 
 
@@ -56,9 +56,16 @@ def test_the_fullest_wires_are_named_and_a_degraded_one_is_marked() -> None:
 
 
 def test_the_way_back_is_a_line_where_it_differs() -> None:
-    """Node 0 has to send more than it receives: the sum over a class is equal, so only single wires differ."""
-    figure = links.draw(run_text(EXAMPLE, *SMALL))
-    assert all(axes.get_legend() is None for axes in figure.axes)
+    """Half of what NICs receive is taken away; all else goes to and fro alike."""
+    result = run_text(EXAMPLE, *SMALL)
+    assert result.timeline is not None
+    assert all(axes.get_legend() is None for axes in links.draw(result).axes)
+    loads = result.timeline.links
+    share = [0.5 if one == ("nic", "in") else 1.0 for one in zip(loads.kind, loads.direction, strict=True)]
+    other = replace(result.timeline, links=replace(loads, rates=loads.rates * share))
+    legends = [axes.get_legend() for axes in links.draw(replace(result, timeline=other)).axes]
+    (legend,) = (one for one in legends if one is not None)
+    assert [text.get_text() for text in legend.get_texts()] == ["NICs, sending", "NICs, receiving"]
 
 
 @pytest.mark.parametrize("look", [style.LIGHT, style.DARK])

@@ -136,6 +136,7 @@ def check_texts(figure: Figure) -> None:
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     texts = [text for axes in figure.axes if not axes.axison for text in axes.texts] + list(figure.texts)
+    texts = [axes.yaxis.label for axes in figure.axes if axes.axison] + texts
     texts = [text for text in texts if text.get_text().strip()]
     extents = np.array([text.get_window_extent().extents for text in texts])
     assert (extents[:, :2] >= 0).all()

@@ -38,7 +38,7 @@ _TITLES = {
 }  # fmt: skip
 _MARKERS = {"gpu": "o", "nic": "D"}
 
-_TOP, _BOTTOM, _RIGHT, _SIDE = 0.75, 0.62, 1.0, 0.2
+_TOP, _BOTTOM, _RIGHT, _SIDE = 0.75, 0.62, 1.15, 0.2
 _LEAST_WIDTH = 9.0
 _DASHES = (0, (3, 1.2))
 
@@ -85,10 +85,10 @@ def draw_wiring(timeline: Timeline, title: str, look: style.Look = style.LIGHT) 
             _draw_sketch(axes, sketch, timeline, used, colours, look)
             left += sketch.width
         if most > 0:
-            tall = min(2.6, height - _TOP - _BOTTOM)
+            tall = min(2.6, height - _TOP - _BOTTOM - 0.1)
             middle = _BOTTOM + (height - _TOP - _BOTTOM - tall) / 2
-            scale = figure.add_axes(((width - 0.85) / width, middle / height, 0.16 / width, tall / height))
-            figure.colorbar(colours, cax=scale).set_label("mean use of a wire over the run (%)")
+            scale = figure.add_axes(((width - 0.95) / width, middle / height, 0.16 / width, tall / height))
+            figure.colorbar(colours, cax=scale).set_label("mean use of a wire\nover the run (%)")
         figure.text(0.01, 0.12 / height, _fullest(timeline, used) + _sharing(sketches), fontsize=9, va="bottom")
         _draw_legend(figure, view, sketches, bool(thinner(timeline.links).any()), look)
     return figure

@@ -108,6 +108,8 @@ def floor(view: View, machines: Sequence[list[int]]) -> Floor:
         text = span(group) if pitch > 1.05 or len(group) == 1 else span(group).removeprefix("node ")
         each = f"\n{plural(len(sample['gpu']), 'GPU')} each" if len(group) > 1 else ""
         made.labels.append(Label(x=middle, y=0.22, text=text + each, size=8.0 if pitch > 0.62 else 7.0))
+    if not made.labels[-1].text.startswith("node"):
+        made.titles["node"] = made.labels[-1].y
     if view.domains:
         _add_domains(view, made)
     return made

@@ -36,13 +36,15 @@ def sketch(view: View, machines: Sequence[list[int]] | None = None) -> Sketch:
             y += _GAP
             made.titles[kind] = y
             _add_row(view, made, kind, _containers(view, made, switches, SWITCHES[: level + 1]))
+    ends = view.kinds[view.wiring.cable]
+    arched = bool((np.isin(ends, SWITCHES).all(axis=1) & (ends[:, 0] == ends[:, 1])).any())
     titles = [
         Label(x=boxes.LEFT - 0.1, y=height, text=view.many(kind), size=9, align="right")
         for kind, height in made.titles.items()
     ]
     return Sketch(
-        width=made.right,
-        height=y + 0.3,
+        width=made.right + 0.1,
+        height=y + (0.75 if arched else 0.3),
         marks=tuple(made.marks),
         mark_of=made.mark_of,
         boxes=tuple(made.boxes),

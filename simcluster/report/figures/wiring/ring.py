@@ -47,7 +47,7 @@ def sketch(view: View) -> Sketch:
     for number, (group, owned) in enumerate(zip(groups, machines, strict=True)):
         angle = np.pi / 2 - 2 * np.pi * number / len(groups)
         middle = centre + radius * np.array([np.cos(angle), np.sin(angle)])
-        made.add_routers(group, middle, angle, inner)
+        made.add_routers(group, middle, angle, inner, mirrored=len(groups) == 2 and number == 1)
         made.add_machines(owned, middle, angle, outer, fan if len(owned) > 1 else 0.0, each)
         name = f"group {number}" if apart and len(groups) > 1 else ""
         made.add_label(name, owned, middle, angle, outer)
@@ -67,15 +67,18 @@ class _Made:
     def __init__(self, *, view: View, size: float, marks: list[Mark], labels: list[Label], mark_of: np.ndarray) -> None:
         self.view, self.size, self.marks, self.labels, self.mark_of = view, size, marks, labels, mark_of
 
-    def add_routers(self, group: list[int], middle: np.ndarray, angle: float, inner: float) -> None:
-        """On a circle, the first one outermost; all in one symbol if the circle has no size."""
+    def add_routers(self, group: list[int], middle: np.ndarray, angle: float, inner: float, *, mirrored: bool) -> None:
+        """On a circle, the first one outermost; all in one symbol if the circle has no size.
+
+        Of two groups one is mirrored, so that their cables do not all cross in the middle.
+        """
         if inner == 0.0 or len(group) == 1:
             self.mark_of[group] = len(self.marks)
             text = fitting(0.3, str(len(group))) if len(group) > 1 else ""
             self.marks.append(Mark(kind="leaf", x=middle[0], y=middle[1], width=0.26, height=0.18, text=text))
             return
         for number, switch in enumerate(group):
-            turn = angle + 2 * np.pi * (number + 0.5) / len(group)
+            turn = angle + (-1 if mirrored else 1) * 2 * np.pi * (number + 0.5) / len(group)
             self.mark_of[switch] = len(self.marks)
             x, y = middle + inner * np.array([np.cos(turn), np.sin(turn)])
             self.marks.append(Mark(kind="leaf", x=x, y=y, width=self.size, height=self.size))

@@ -54,7 +54,8 @@ def hierarchical(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
     size = len(parts[0])
     inside = [(a, b, 1 / size) for part in parts for a in part for b in part]
     across = [(a, b, 1 / len(parts)) for column in columns(parts) for a in column for b in column]
-    return phase(inside, 1), phase(across, 1)
+    both = (phase(inside, 1) if size > 1 else None, phase(across, 1) if len(parts) > 1 else None)
+    return tuple(one for one in both if one is not None)
 
 
 def distinct(copies: Copies, buckets: int) -> float:
@@ -79,4 +80,4 @@ def node_dedup(group: Group, domain_gpus: int, copies: Copies, *, back: bool) ->
     edges += [(a, b, len(parts) * to_rank) for part in parts for a in part for b in part]
     if back:
         edges = [(b, a, size) for a, b, size in edges]
-    return phase(edges, 1, forwards=1 if len(parts) > 1 else 0)
+    return phase(edges, 1, forwards=1 if 1 < len(parts) < len(group) else 0)

@@ -13,6 +13,8 @@ def hierarchical(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
     parts = domains(group, domain_gpus)
     size = len(parts[0])
     inside = () if size == 1 else (_inside(parts, domain_gpus),)
+    if len(parts) == 1:
+        return (*inside, *inside)
     across = [
         ring(column, domain_gpus, volume=2 * (len(parts) - 1) / len(parts) / size, rounds=0)
         for column in columns(parts)
@@ -25,8 +27,10 @@ def gather_inside_out(group: Group, domain_gpus: int) -> tuple[Phase, ...]:
     parts = domains(group, domain_gpus)
     size = len(parts[0])
     volume = (len(parts) - 1) / len(parts) / size
-    across = [ring(column, domain_gpus, volume=volume, rounds=0) for column in columns(parts)]
     inside = () if size == 1 else (_inside(parts, domain_gpus),)
+    if len(parts) == 1:
+        return inside
+    across = [ring(column, domain_gpus, volume=volume, rounds=0) for column in columns(parts)]
     return (joined(across, len(parts) - 1), *inside)
 
 

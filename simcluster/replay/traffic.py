@@ -117,8 +117,10 @@ def routed(shape: Pattern, group: Group, routes: Routes) -> Traffic:
 
 
 def _leg(phase: Phase, load: Load, routes: Routes) -> Leg:
-    on_ports = load.bytes[routes.is_port[load.wire]]
-    port_share = float(on_ports.max())
+    if len(load.wire) == 0:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Leg(latency_s=0.0, port_share=0.0, wire=nothing, use=np.zeros(0), alone_rate=np.inf, full_wire=-1)
+    port_share = float(load.bytes[routes.is_port[load.wire]].max())
     use = load.bytes / port_share
     drain = routes.capacity[load.wire] / use
     full = int(np.argmin(drain))

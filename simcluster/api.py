@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from simcluster.cluster.cluster import Cluster
 from simcluster.collective import Exchange, Question, exchange_seconds, known_kind, measure
 from simcluster.errors import InputError
 from simcluster.pipeline import simulate
@@ -46,7 +47,7 @@ def sweep(
 
 def collective_seconds(
     *,
-    cluster: str | Path,
+    cluster: str | Path | Cluster,
     kind: str,
     gpus: int,
     message_bytes: float | None = None,
@@ -67,7 +68,7 @@ def collective_seconds(
     The kinds moe_dispatch and moe_combine ask for `tokens_per_rank`, `hidden`, `top_k` and `experts` instead, in `mode`
     normal or low_latency, with `sms` SMs for the kernel.  InputError names what is wrong and what would fit.
     """
-    machine = load_cluster(str(cluster), gpus, per_node=per_node)
+    machine = cluster if isinstance(cluster, Cluster) else load_cluster(str(cluster), gpus, per_node=per_node)
     if kind in ("moe_dispatch", "moe_combine"):
         if tokens_per_rank is None or hidden is None or top_k is None or experts is None:
             raise InputError(f"{kind} needs tokens_per_rank, hidden, top_k and experts")

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
               help="Bytes from each GPU (row) to each other (column), for an uneven all_to_all.")  # fmt: skip
 @click.option("--dtype", default="bf16", show_default=True, help="Element type; switches add some types only.")
 @click.option("--algorithm", default="auto", show_default=True, help="One of the kind's algorithms.")
+@click.option(
+    "--tokens", type=click.FloatRange(0, min_open=True), help="Tokens per rank of moe_dispatch or moe_combine."
+)
+@click.option("--hidden", type=click.IntRange(1), help="Values of a token.")
+@click.option("--top-k", type=click.IntRange(1), help="Experts that a token goes to.")
+@click.option("--experts", type=click.IntRange(1), help="Experts of a layer.")
+@click.option("--mode", type=click.Choice(["normal", "low_latency"]), default="normal", show_default=True,
+              help="DeepEP's kernels: for throughput, or for few tokens.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw bus bandwidth against size.")  # fmt: skip
 def command(
@@ -43,12 +51,19 @@ def command(
     matrix: Path | None,
     dtype: str,
     algorithm: str,
+    tokens: float | None,
+    hidden: int | None,
+    top_k: int | None,
+    experts: int | None,
+    mode: str,
     plot: Path | None,
 ) -> int:
     """Time the collective KIND on a cluster, in nccl-tests' words.
 
-    KIND: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send_recv.
+    KIND: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send_recv; moe_dispatch or moe_combine, which
+    take --tokens, --hidden, --top-k and --experts in place of --bytes.
     """
+    from simcluster.api import collective_seconds
     from simcluster.cli.plot import refuse_unwritable
     from simcluster.collective import Question, known_kind, measure, measure_uneven
     from simcluster.report import listing, machine
@@ -56,6 +71,15 @@ def command(
 
     if plot is not None:
         refuse_unwritable(plot)
+    if kind in ("moe_dispatch", "moe_combine"):
+        if sizes is not None or matrix is not None or plot is not None or algorithm != "auto":
+            raise InputError(f"{kind} takes --tokens, --hidden, --top-k and --experts; leave the other options out")
+        time_s = collective_seconds(
+            cluster=load_cluster(source, gpus, overrides, per_node), kind=kind, gpus=gpus, per_node=per_node,
+            tokens_per_rank=tokens, hidden=hidden, top_k=top_k, experts=experts, mode=mode,
+        )  # fmt: skip
+        click.echo(machine.value_json("time_s", time_s) if as_json else listing.seconds(f"{kind}, {mode}", time_s))
+        return 0
     cluster = load_cluster(source, gpus, overrides, per_node)
     question = Question(
         cluster=cluster, kind=known_kind(kind), gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm

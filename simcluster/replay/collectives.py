@@ -33,6 +33,8 @@ def refusal(
     if algorithm in ("in-switch", "in-switch-tree"):
         if cluster.nvlink is None or not cluster.nvlink.in_switch_reduction or cluster.nvlink.topology != "nvswitch":
             return f"{algorithm} needs NVSwitches that add: nvlink.in_switch_reduction: true"
+        if algorithm == "in-switch-tree" and len(parts) == n:
+            return "in-switch-tree needs several ranks in every NVLink domain; use tree"
         if (len(parts) > 1) != (algorithm == "in-switch-tree"):
             wanted = "several NVLink domains" if algorithm == "in-switch-tree" else "one NVLink domain"
             return f"{algorithm} needs ranks in {wanted}, not {len(parts)}"
@@ -41,9 +43,8 @@ def refusal(
             return "in-network needs InfiniBand switches that add: infiniband.in_network_reduction: true"
         if len(parts) == 1:
             return "in-network needs ranks in several NVLink domains"
-    if algorithm == "node-dedup":
-        if copies is None:
-            return "node-dedup serves expert dispatch and combine only: top_k and experts must be known"
+    if algorithm == "node-dedup" and copies is None:
+        return "node-dedup serves expert dispatch and combine only: top_k and experts must be known"
     return None
 
 

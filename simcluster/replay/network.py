@@ -79,6 +79,7 @@ class Network:
         self._numbers: dict[Leg, int] = {}
         self._solved: dict[tuple[int, ...], tuple[int, tuple[Floats, ...]]] = {}
         self._touched = False
+        self._wake: simpy.Event | None = None
         self._expected = np.zeros(len(routes.capacity))
         self._rates: list[Floats] = []
         self._history: list[tuple[float, int]] = []
@@ -168,18 +169,19 @@ class Network:
             transfer.done.succeed(self._env.now)
 
     def _touch(self, delay_s: float) -> None:
-        """Re-solve after `delay_s`; of several for the same instant one is enough."""
-        if delay_s == 0.0:
-            if self._touched:
-                return
-            self._touched = True
-        wake = simpy.Event(self._env)
+        """Re-solve after `delay_s`; of all that were asked for, only the last wake counts."""
+        if delay_s == 0.0 and self._touched:
+            return
+        self._touched = delay_s == 0.0
+        self._wake = wake = simpy.Event(self._env)
         wake._ok, wake._value = True, None
-        wake.callbacks = [lambda _: self._settle()]
+        wake.callbacks = [self._settle]
         self._env.schedule(wake, priority=_AFTER_ALL, delay=delay_s)  # type: ignore[arg-type]
 
-    def _settle(self) -> None:
+    def _settle(self, wake: simpy.Event) -> None:
         """Retire what has ended, solve for what is left, and come back at the next end."""
+        if wake is not self._wake:
+            return
         self._touched = False
         now = self._env.now
         horizon = now * (1 + _SAME_INSTANT)

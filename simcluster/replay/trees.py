@@ -11,7 +11,7 @@ from simcluster.replay.pattern import Edge, Group, Phase, domains, phase
 def double_tree(group: Group, domain_gpus: int, volume: float = 1.0) -> Phase:
     """All-reduce of `volume` of the payload over two binary trees of the domains, each for half: up sums, down results.
 
-    A domain that has children in one tree is a leaf of the other, so no port carries more than two buffers (Sanders,
+    A domain with two children in one tree has none in the other, so no port carries more than two buffers (Sanders,
     Speck & Träff, Two-Tree Algorithms for Full Bandwidth Broadcast, Reduction and Scan, 2009).  Inside a domain the
     data passes along a chain of its members.  2·(ceil(log2 domains) + members - 1) rounds, at least.  Where every
     domain has equally many members, each gives two trees of its own, rooted in turn, as NCCL's channels do.  A group
@@ -39,7 +39,7 @@ def _both_ways(one: int, other: int, size: float) -> list[Edge]:
 
 
 def _tree_edges(count: int) -> list[tuple[int, int]]:
-    """(parent, child) of an in-order binary tree over 0 … count-1 in which even numbers are leaves: the parent of x
+    """(parent, child) of an in-order binary tree over 0 … count-1 in which odd numbers are leaves: the parent of x
     flips its lowest set bit and sets the next, or only flips it where that would leave the range."""
     edges = []
     for child in range(1, count):

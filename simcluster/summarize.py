@@ -98,5 +98,13 @@ def _scales(share: Share) -> dict[str, float]:
 
 def _provenance(cluster: Cluster) -> dict[str, Source]:
     """Where each kind of time comes from; tiers a cluster has not are left out."""
-    tiers = {"kernels": cluster.gpu, "nvlink": cluster.nvlink, "infiniband": cluster.infiniband}
-    return {name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None}
+    tiers = {
+        "kernels": cluster.gpu,
+        "nvlink": cluster.nvlink,
+        "pcie": cluster.pcie,
+        "infiniband": cluster.infiniband,
+    }
+    known = {name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None}
+    if cluster.library is not None:
+        known["collectives"] = Source(kind="fitted", source=cluster.library.source)
+    return known

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from simcluster.scenario.compile import compile_text
 
@@ -48,14 +49,17 @@ def test_a_block_of_commands_runs(block: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_a_scenario_compiles(block: str) -> None:
-    assert compile_text(block, "README.md").cluster.gpus == 16
+    whole = {**yaml.safe_load(blocks("yaml")[0])}
+    for key, value in yaml.safe_load(block).items():
+        whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
+    assert compile_text(yaml.safe_dump(whole), "README.md").cluster.gpus == 8 * whole["cluster"]["nodes"]
 
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_a_python_snippet_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     exec(compile(block, "README.md", "exec"), {})
-    assert len(capsys.readouterr().out.split()) == 3
+    assert len(capsys.readouterr().out.split()) == 4
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))

@@ -102,7 +102,7 @@ class Network:
         transfer = _Transfer(
             crossings=crossings,
             left=left,
-            limit=np.full(crossings.count, leg.limit),
+            limit=leg.limits(),
             number=self._numbers.setdefault(leg, len(self._numbers)),
             rest=legs[1:],
             payload_bytes=payload_bytes,

@@ -46,6 +46,12 @@ class Leg:
             return self.flows
         return Crossings(flow=np.zeros(len(self.wire), dtype=np.int64), wire=self.wire, use=self.use, count=1)
 
+    def limits(self) -> Floats:
+        """The rate that each of `crossings` cannot pass: its part of the algorithm's pace."""
+        if self.flow_share is None:
+            return np.array([self.limit])
+        return self.limit / self.port_share * self.flow_share
+
     def progress_bytes(self, payload_bytes: float) -> Floats:
         """How far each of `crossings` has to go."""
         share = np.array([self.port_share]) if self.flow_share is None else self.flow_share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,15 @@ LARGEST_FILE = 50_000_000
 """Bytes of a graph file that is read."""
 
 
+_PART = re.compile(r"(node|domain)\d+\.(gpu\d+|nic\d+|nvswitch|pcie)")
+
+
 def read_graph(name: str, origin: str) -> Value:
     """The graph in the file `name`, relative to the scenario's file; ValueError if it cannot be read."""
     path = Path(origin).parent / name
     try:
+        if not path.is_file():
+            raise ValueError(f"{name:.100} is no file that can be read")
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"{name} is larger than {LARGEST_FILE:,} bytes")
         tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
@@ -46,6 +52,8 @@ def graph_mistakes(form: GraphForm, nics_per_node: int, nodes: int) -> Wrong:
         yield f"{path}.multigraph", "parallel cables are not told apart; add their capacities up and write false"
     for name in sorted({name for name in switches if switches.count(name) > 1}):
         yield f"{path}.nodes", f"{name} is there twice"
+    for name in sorted(name for name in set(switches) - set(nics) if _PART.fullmatch(name)):
+        yield f"{path}.nodes", f"{name} is a part of a node of the cluster; give the switch another name"
     for name in sorted(set(switches) & set(nics)):
         yield f"{path}.nodes", f"{name} is a NIC of the cluster; write kind: nic, or leave it out"
     known = {*nics, *switches}

@@ -178,6 +178,9 @@ def background(form: ClusterForm, cluster: Cluster) -> tuple[tuple[Stream, ...],
                     ranks += found
             ends.append(tuple(dict.fromkeys(ranks)))
         senders, receivers = ends
+        for key, names, found_ranks in (("from", one.senders, senders), ("to", one.receivers, receivers)):
+            if not found_ranks and not names:
+                wrong.append((f"cluster.background.{index}.{key}", "names nobody; write node0, node0.gpu1 or all"))
         if senders and receivers and not any(a != b for a in senders for b in receivers):
             wrong.append((f"cluster.background.{index}", "sends to itself only"))
         streams.append(Stream(senders=senders, receivers=receivers, bytes_per_s=one.bandwidth))

@@ -1,0 +1,137 @@
+"""`simcluster validate`: the error against measurements that a user brings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simcluster.api import collective_seconds
+from tests.edge_helpers import Outcome, no_longer_than, process, simcluster
+
+NETWORK = "machine,kind,gpus,gpus_per_node,dtype,bytes,setup,measured_us,source\n"
+MOE = "machine,mode,gpus,tokens_per_rank,hidden,top_k,experts,sms,dispatch_us,combine_us,source\n"
+KEYS = ["regime", "points", "mean", "median", "worst", "bias", "fitted", "source"]
+
+
+def _folder(folder: Path, *rows: str, name: str = "network.csv", header: str = NETWORK) -> Path:
+    (folder / name).write_text(header + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def _validate(*arguments: object) -> Outcome:
+    with no_longer_than(60):
+        return simcluster("validate", *arguments)
+
+
+def _ours(message_bytes: float) -> float:
+    return collective_seconds(cluster="dgx-h100", kind="all_reduce", gpus=8, message_bytes=message_bytes) * 1e6
+
+
+def _row(message_bytes: int, measured_us: float) -> str:
+    return f"h100,all_reduce,8,8,half,{message_bytes},,{measured_us!r},my bench"
+
+
+def test_the_error_is_that_of_hand_made_rows(tmp_path: Path) -> None:
+    """20 % too slow at 1 KiB, half as fast again at 1 MiB: mean 35 % over all sizes, 50 % from 1 MiB."""
+    folder = _folder(tmp_path, _row(2**10, _ours(2**10) / 0.8), _row(2**20, _ours(2**20) / 1.5))
+    regimes = {one["regime"]: one for one in _validate("--data", folder, "--json").json()["regimes"]}
+    assert list(regimes) == ["h100 all_reduce, one node, all sizes", "h100 all_reduce, one node, from 1 MiB"]
+    whole, large = regimes.values()
+    assert list(whole) == KEYS
+    assert (whole["points"], large["points"]) == (2, 1)
+    for key, expected in (("mean", 0.35), ("median", 0.35), ("worst", 0.5), ("bias", 0.15)):
+        assert whole[key] == pytest.approx(expected, rel=1e-9), key
+        assert large[key] == pytest.approx(0.5, rel=1e-9), key
+    assert whole["source"] == "my bench"
+
+
+def test_dispatch_and_combine_are_scored_apart(tmp_path: Path) -> None:
+    asked = {"gpus": 8, "tokens_per_rank": 512, "hidden": 7168, "top_k": 8, "experts": 256}
+    ours = [collective_seconds(cluster="dgx-h100", kind=kind, **asked) * 1e6  # type: ignore[arg-type]
+            for kind in ("moe_dispatch", "moe_combine")]  # fmt: skip
+    row = f"h100,normal,8,512,7168,8,256,0,{ours[0] / 1.25!r},{ours[1] * 2!r},mine"
+    folder = _folder(tmp_path, row, name="moe.csv", header=MOE)
+    regimes = {one["regime"]: one["mean"] for one in _validate("--data", folder, "--json").json()["regimes"]}
+    assert regimes == pytest.approx(
+        {"h100 moe_dispatch normal, EP8": 0.25, "h100 moe_combine normal, EP8": 0.5}, rel=1e-9
+    )
+
+
+def test_an_exchange_without_a_combine_time_is_scored_once(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "h100,normal,8,512,7168,8,256,0,100,0,mine", name="moe.csv", header=MOE)
+    (one,) = _validate("--data", folder, "--json").json()["regimes"]
+    assert one["regime"] == "h100 moe_dispatch normal, EP8"
+
+
+def test_the_table_for_people_names_every_regime(tmp_path: Path) -> None:
+    outcome = _validate("--data", _folder(tmp_path, _row(2**20, 100.0)))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "h100 all_reduce, one node, from 1 MiB" in outcome.out
+    assert "my bench" in outcome.out
+
+
+GOOD = _row(2**20, 100.0)
+BROKEN = {
+    "a column short": GOOD.rpartition(",")[0],
+    "a column long": f"{GOOD},more",
+    "words for GPUs": GOOD.replace("all_reduce,8", "all_reduce,eight"),
+    "half a GPU": GOOD.replace("all_reduce,8", "all_reduce,8.5"),
+    "words for bytes": GOOD.replace("1048576", "1MiB"),
+    "words for a time": GOOD.replace("100.0", "fast"),
+    "no time": GOOD.replace("100.0", "0"),
+    "a negative time": GOOD.replace("100.0", "-5"),
+    "NaN": GOOD.replace("100.0", "nan"),
+    "endless bytes": GOOD.replace("1048576", "inf"),
+    "an unknown machine": GOOD.replace("h100", "h101"),
+    "an unknown kind": GOOD.replace("all_reduce", "all_reduc"),
+    "an unknown type": GOOD.replace("half", "quarter"),
+    "one GPU": GOOD.replace("all_reduce,8,8", "all_reduce,1,8"),
+    "no GPUs a node": GOOD.replace("all_reduce,8,8", "all_reduce,8,0"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_row_is_refused(what: str, tmp_path: Path) -> None:
+    outcome = _validate("--data", _folder(tmp_path, GOOD, BROKEN[what]))
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_missing_column_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "network.csv").write_text("machine,kind\nh100,all_reduce\n", encoding="utf-8")
+    outcome = _validate("--data", tmp_path)
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+
+
+def test_a_folder_without_measurements_is_refused_with_the_names(tmp_path: Path) -> None:
+    outcome = _validate("--data", tmp_path)
+    assert outcome.code == 2
+    assert "network.csv" in outcome.err
+    assert "moe.csv" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["missing", "file.csv"])
+def test_what_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file.csv").touch()
+    outcome = _validate("--data", tmp_path / name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--data" in outcome.err
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "network.csv").write_bytes(b"\xff\xfe\x00")
+    outcome = _validate("--data", tmp_path)
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+
+
+def test_nothing_but_the_package_and_the_folder_is_read(tmp_path: Path) -> None:
+    """As a process of its own in an empty folder."""
+    data, empty = tmp_path / "data", tmp_path / "empty"
+    data.mkdir()
+    empty.mkdir()
+    outcome = process("validate", "--data", _folder(data, GOOD), "--json", folder=empty, environment={"HOME": "/"})
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [one["points"] for one in json.loads(outcome.out)["regimes"]] == [1, 1]
+    assert list(empty.iterdir()) == []

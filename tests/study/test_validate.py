@@ -1,0 +1,85 @@
+"""The shipped measurements, predicted again: how far the collectives' times are from those of real machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.edge_helpers import simcluster
+
+Regime = dict[str, Any]
+ONE_NODE, SEVERAL = ", one node, ", ", several nodes, "
+NOT_NCCL = ("custom_all_reduce", ", older, ", ", ring, ", " moe_")
+
+
+@pytest.fixture(scope="module")
+def regimes() -> list[Regime]:
+    outcome = simcluster("validate", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    document = outcome.json()
+    assert list(document) == ["regimes"]
+    found: list[Regime] = document["regimes"]
+    return found
+
+
+def _mean(regimes: list[Regime], wanted: Callable[[str], bool]) -> float:
+    """The mean error of the regimes, each counted by its points; at least a hundred points in all."""
+    chosen = [one for one in regimes if wanted(one["regime"])]
+    points = sum(one["points"] for one in chosen)
+    assert points >= 100, [one["regime"] for one in chosen]
+    return float(sum(one["points"] * one["mean"] for one in chosen) / points)
+
+
+def _nccl(regime: str) -> bool:
+    return not any(word in regime for word in NOT_NCCL)
+
+
+def test_every_regime_has_its_figures(regimes: list[Regime]) -> None:
+    assert len(regimes) > 80
+    assert len({one["regime"] for one in regimes}) == len(regimes)
+    for one in regimes:
+        assert {"regime", "points", "mean", "median", "worst", "fitted", "source"} <= set(one)
+        assert 0 <= one["median"] <= one["worst"]
+        assert 0 <= one["mean"] <= one["worst"]
+        assert abs(one["bias"]) <= one["mean"] * (1 + 1e-9)
+        assert one["points"] >= 1
+        assert isinstance(one["fitted"], bool)
+        assert one["source"]
+
+
+def test_one_node_from_1_mib_is_within_6_percent(regimes: list[Regime]) -> None:
+    assert _mean(regimes, lambda name: _nccl(name) and ONE_NODE in name and name.endswith("from 1 MiB")) <= 0.06
+
+
+def test_one_node_at_all_sizes_is_within_9_percent(regimes: list[Regime]) -> None:
+    assert _mean(regimes, lambda name: _nccl(name) and ONE_NODE in name and name.endswith("all sizes")) <= 0.09
+
+
+def test_several_nodes_from_16_mib_are_within_10_percent(regimes: list[Regime]) -> None:
+    assert _mean(regimes, lambda name: _nccl(name) and SEVERAL in name and name.endswith("from 16 MiB")) <= 0.10
+
+
+@pytest.mark.parametrize("ranks", [8, 16, 32])
+@pytest.mark.parametrize("phase", ["moe_dispatch", "moe_combine"])
+@pytest.mark.parametrize("mode", ["normal", "low_latency"])
+def test_an_expert_exchange_is_within_12_percent(regimes: list[Regime], ranks: int, phase: str, mode: str) -> None:
+    (one,) = (one for one in regimes if one["regime"] == f"h100 {phase} {mode}, EP{ranks}")
+    assert one["mean"] <= 0.12
+    assert one["points"] > 20
+
+
+@pytest.mark.parametrize("machine", ["a100", "h100", "h200", "b200"])
+@pytest.mark.parametrize("kind", ["all_reduce", "all_gather", "reduce_scatter", "all_to_all"])
+def test_every_machine_and_kind_on_one_node_is_within_9_percent(regimes: list[Regime], machine: str, kind: str) -> None:
+    (one,) = (one for one in regimes if one["regime"] == f"{machine} {kind}, one node, all sizes")
+    assert one["mean"] <= 0.09
+    assert one["points"] >= 90
+
+
+def test_what_took_no_part_in_the_fit_says_so(regimes: list[Regime]) -> None:
+    fitted = {one["regime"]: one["fitted"] for one in regimes}
+    assert not any(fitted[name] for name in fitted if ", older, " in name or "EP64" in name or name.startswith("h800"))
+    assert all(fitted[name] for name in fitted if name.startswith("h100 all_reduce, one node, all sizes"))
+    assert sum(fitted.values()) > len(fitted) / 2

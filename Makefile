@@ -34,7 +34,7 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 
 types: $(DEV)
-	$(BIN)/mypy simcluster tests
+	$(BIN)/mypy simcluster tests tools benchmarks
 
 contract: $(DEV)
 	$(BIN)/lint-imports

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simcluster import units
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.messages import Floats
 from simcluster.cluster.routes import CutOffError, Routes
@@ -111,9 +112,11 @@ def measure_uneven(question: Question, matrix: Floats) -> float:
     group = question.group()
     if matrix.shape != (len(group), len(group)):
         raise InputError(f"the matrix is {' x '.join(map(str, matrix.shape))}; {len(group)} GPUs need one row each")
-    if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
-        row, column = np.argwhere(~(np.isfinite(matrix) & (matrix >= 0)))[0].tolist()
-        raise InputError(f"row {row + 1}, column {column + 1} is {matrix[row, column]:g}; bytes are 0 or more")
+    fits = (matrix >= 0) & (matrix <= units.LARGEST)
+    if not fits.all():
+        row, column = np.argwhere(~fits)[0].tolist()
+        what = f"row {row + 1}, column {column + 1} is {matrix[row, column]:g}; bytes are 0 to {units.LARGEST:g}"
+        raise InputError(what)
     shape = Pattern(algorithm="direct", phases=(uneven(group, matrix),))
     if not len(shape.phases[0].messages.bytes):
         return 0.0

@@ -52,6 +52,7 @@ def test_a_scenario_compiles(block: str) -> None:
     whole = {**yaml.safe_load(blocks("yaml")[0])}
     for key, value in yaml.safe_load(block).items():
         whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
+    whole["workload"]["batch"] = {"per_gpu": 2}
     assert compile_text(yaml.safe_dump(whole), "README.md").cluster.gpus == 8 * whole["cluster"]["nodes"]
 
 

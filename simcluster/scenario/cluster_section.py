@@ -25,7 +25,7 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
     """
     if source in catalogue.names("cluster"):
         document = Document(root={"cluster": source}, origin="--cluster")
-    elif Path(source).suffix in (".yaml", ".yml") or Path(source).exists():
+    elif Path(source).suffix in (".yaml", ".yml") or (source and Path(source).exists()):
         document = read(read_text(source), source)
     else:
         known = nearest(source, catalogue.names("cluster"))

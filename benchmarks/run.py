@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import random
 import statistics
 import sys
 import tempfile
@@ -77,12 +78,24 @@ def cases(scratch: Path) -> list[Case]:
     infiniband = ",".join(f"{b} Gbit/s" for b in bandwidths)
     nvlink = ",".join(f"{b} GB/s" for b in range(150, 901, 83))
     sweep = ("sweep", EXAMPLE, "--over", f"cluster.infiniband.bandwidth={infiniband}")
+    matrix = scratch / "matrix.csv"
+    numbers = random.Random(1)
+    matrix.write_text("\n".join(",".join(str(numbers.randint(1, 10**6)) for _ in range(128)) for _ in range(128)))
+    among = ("--cluster", EXAMPLE, "--gpus")
+    uneven = ("collective", "all_to_all", *among, "128", "--matrix", str(matrix))
+    even = ("collective", "all_to_all", *among, "512", "--set", "cluster.nodes=64", "--bytes", "64MiB")
+    by_flow = ("--set", "cluster.sharing=flow")
     return [
         Case(name="simcluster --help", command=("--help",), most_cpu_s=0.2),
         Case(name="run, 128 GPUs", command=("run", EXAMPLE), most_cpu_s=2.0, most_mb=250),
         Case(name="run, 1,024 GPUs", command=("run", "scenarios/ep64_tp2_pp1_1024.yaml"), runs=3),
         Case(name="run, Llama-2-70B on 8 GPUs", command=("run", "scenarios/llama_2_70b.yaml")),
         Case(name="plot utilization", command=("plot", EXAMPLE, "-o", str(scratch / "utilization.png"))),
+        Case(name="run, hashed routes", command=("run", EXAMPLE, "--set", "cluster.routing.seed=1"), most_cpu_s=15),
+        Case(name="all-to-all, 512 GPUs, by flow", command=(*even, *by_flow), most_cpu_s=2.0),
+        Case(name="uneven, 128 GPUs, as one activity", command=uneven),
+        Case(name="uneven, 128 GPUs, 16,256 flows", command=(*uneven, *by_flow), most_cpu_s=20, runs=3),
+        Case(name="validate, 6,000 measured rows", command=("validate",), runs=3),
         Case(
             name="sweep, 100 points, all cores",
             command=(*sweep, "--over", f"cluster.nvlink.bandwidth={nvlink}", "--out", str(scratch / "sweep")),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import simpy
 
-from simcluster.cluster.messages import Messages
 from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
+from simcluster.replay.background import background
 from simcluster.replay.sharing import Crossings, Floats, FlowSet, Ints
 from simcluster.replay.traffic import Leg, Traffic
 from simcluster.timeline.timeline import LinkLoads, Wiring
@@ -235,24 +235,3 @@ class Network:
         if complete:
             self._solved[key] = answer
         return answer
-
-
-def background(routes: Routes) -> tuple[Crossings, Floats]:
-    """The cluster's background streams as activities, each with the rate it asks for.
-
-    As with a collective, a stream's progress is counted in bytes through its busiest port.
-    """
-    parts, demand = [], []
-    for stream in routes.cluster.background:
-        pairs = [(one, other) for one in stream.senders for other in stream.receivers if one != other]
-        messages = Messages(
-            sender=np.array([one for one, _ in pairs], dtype=np.int64),
-            receiver=np.array([other for _, other in pairs], dtype=np.int64),
-            bytes=np.full(len(pairs), 1 / len(pairs)),
-        )
-        load = routes.load(messages)
-        port_share = float(load.bytes[routes.is_port[load.wire]].max())
-        flow = np.zeros(len(load.wire), dtype=np.int64)
-        parts.append(Crossings(flow=flow, wire=load.wire, use=load.bytes / port_share, count=1))
-        demand.append(stream.bytes_per_s * port_share)
-    return Crossings.joined(parts), np.array(demand, dtype=np.float64)

@@ -189,6 +189,13 @@ def test_a_dead_trunk_is_told_with_the_switches_it_parts(path: Path) -> None:
     assert "leaf0–spine0" in outcome.err
 
 
+def test_background_that_is_cut_off_is_told_as_background(path: Path) -> None:
+    """Even where the collective itself needs no dead wire."""
+    outcome = _collective(path, "all_reduce", ALONE, BUSY.format("1 GB/s"), gpus=4)
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    assert "background" in outcome.err
+
+
 @pytest.mark.parametrize("fault", [CUT_OFF, ALONE])
 def test_a_run_that_can_never_complete_is_told_with_its_operation(fault: str, path: Path) -> None:
     with no_longer_than(20):

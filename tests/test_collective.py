@@ -222,6 +222,6 @@ def test_bus_factors_are_those_of_nccl_tests(kind: str, factor: float) -> None:
 def test_a_matrix_of_the_wrong_shape_is_an_input_error() -> None:
     question = Question(cluster=load_cluster("dgx-h100", 8), kind="all_to_all", gpus=8)
     for matrix in (np.zeros((7, 8)), np.zeros((8, 8, 1)), np.zeros(8), -np.ones((8, 8)), np.full((8, 8), nan)):
-        with pytest.raises(InputError, match=r"matrix|bytes are 0 or more"):
+        with pytest.raises(InputError, match=r"the matrix is|bytes are 0"):
             measure_uneven(question, matrix)
     assert measure_uneven(question, np.zeros((8, 8))) == 0

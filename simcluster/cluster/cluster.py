@@ -19,8 +19,9 @@ class Routing:
     """How a message picks among equally short ways between two switches.
 
     Without a `seed` it is split evenly over them at every switch (adaptive routing).  With one, a hash of sender,
-    receiver and seed picks one next hop at every switch (ECMP), so messages collide.  With `rail_forwarding` a message
-    to a GPU of another rail crosses NVLink first, to its node's GPU on that rail (NCCL calls it PXN).
+    receiver and seed picks one next hop at every switch (ECMP), so messages collide.  With `rail_forwarding`, in
+    a rail-optimized fabric, a message to a GPU of another rail crosses NVLink first, to its node's GPU on that rail
+    (NCCL calls it PXN).
     """
 
     seed: int | None = None

@@ -110,9 +110,10 @@ class Ports:
         """The rank whose NIC each message leaves by: the sender, or, with rail forwarding, its node's GPU on the rail
         of the receiver's NIC, at the same place among those that share a NIC."""
         cluster = self._cluster
-        if not cluster.routing.rail_forwarding:
-            return sender
         assert cluster.infiniband is not None
+        railed = cluster.infiniband.fabric == "rail-optimized" and cluster.nvlink is not None
+        if not (cluster.routing.rail_forwarding and railed):
+            return sender
         rails = cluster.infiniband.nics_per_node
         sharing = cluster.gpus_per_node // rails
         mine, yours = self.nic_of_rank[sender] % rails, self.nic_of_rank[receiver] % rails

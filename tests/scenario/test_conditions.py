@@ -230,13 +230,13 @@ NONSENSE = {
     ),
     "background from nobody": (
         (INFINIBAND, f"{INFINIBAND}\n  background: [{{from: [], to: node1, bandwidth: 1 GB/s}}]"),
-        "cluster.background.0",
-        "",
+        "cluster.background.0.from",
+        "nobody",
     ),
     "background to nobody": (
         (INFINIBAND, f"{INFINIBAND}\n  background: [{{from: all, to: [], bandwidth: 1 GB/s}}]"),
-        "cluster.background.0",
-        "",
+        "cluster.background.0.to",
+        "nobody",
     ),
     "background from a number": (
         (INFINIBAND, f"{INFINIBAND}\n  background: [{{from: 3, to: node1, bandwidth: 1 GB/s}}]"),

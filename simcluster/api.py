@@ -73,16 +73,17 @@ def collective_seconds(
         if tokens_per_rank is None or hidden is None or top_k is None or experts is None:
             raise InputError(f"{kind} needs tokens_per_rank, hidden, top_k and experts")
         question = Question(cluster=machine, kind="all_to_all", gpus=gpus, per_node=per_node, dtype=dtype)
+        if algorithm != "auto":
+            raise InputError(f"{kind} has no algorithms to choose from; it has modes")
         back = kind == "moe_combine"
         asked = Exchange(
             question=question, back=back, mode=mode, tokens=tokens_per_rank, hidden=hidden, top_k=top_k,
             experts=experts, sms=sms,
         )  # fmt: skip
         return exchange_seconds([asked])[0]
-    if message_bytes is None or not message_bytes >= 0:
-        raise InputError(f"message_bytes is {message_bytes}; {kind} needs 0 bytes or more")
-    question = Question(
-        cluster=machine, kind=known_kind(kind), gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm
-    )
+    found = known_kind(kind)
+    if message_bytes is None:
+        raise InputError(f"message_bytes is missing; {kind} needs 0 bytes or more")
+    question = Question(cluster=machine, kind=found, gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm)
     (time_s,) = measure(question, [message_bytes]).column("time_s")
     return float(str(time_s))

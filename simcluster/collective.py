@@ -41,7 +41,7 @@ class Question:
         if self.dtype not in BYTES_PER_ELEMENT:
             raise InputError(f"no type is called {self.dtype!r:.60}{nearest(self.dtype, BYTES_PER_ELEMENT)}")
         if self.gpus < 2:
-            raise InputError(f"{self.gpus} GPU has nobody to talk to; a collective needs 2 or more")
+            raise InputError("1 GPU has nobody to talk to; a collective needs 2 or more")
         if self.gpus > self.cluster.nodes * per_node:
             raise InputError(
                 f"{self.cluster.nodes} nodes give {self.cluster.nodes * per_node:,} GPUs at {per_node} each, not "
@@ -76,6 +76,10 @@ def measure(question: Question, sizes: Sequence[float]) -> Table:
     """Time, algorithm bandwidth and bus bandwidth at each message size (bytes), as nccl-tests prints them."""
     routes, group = Routes(question.cluster), question.group()
     pricing = Pricing(routes)
+    for size in sizes:
+        if not 0 <= size <= units.LARGEST:
+            what = f"message_bytes is {size!r}; {question.kind} needs 0 bytes or more, at most {units.LARGEST:g}"
+            raise InputError(what)
     rows: list[Mapping[str, Cell]] = []
     for size in sizes:
         load = _told(question, pricing, group, size)
@@ -111,7 +115,8 @@ def measure_uneven(question: Question, matrix: Floats) -> float:
     """Seconds of an all-to-all in which GPU i sends `matrix[i, j]` bytes to GPU j; shape (gpus, gpus)."""
     group = question.group()
     if matrix.shape != (len(group), len(group)):
-        raise InputError(f"the matrix is {' x '.join(map(str, matrix.shape))}; {len(group)} GPUs need one row each")
+        found = " x ".join(map(str, matrix.shape))
+        raise InputError(f"the matrix is {found}; {len(group)} GPUs need {len(group)} x {len(group)}")
     fits = (matrix >= 0) & (matrix <= units.LARGEST)
     if not fits.all():
         row, column = np.argwhere(~fits)[0].tolist()
@@ -149,10 +154,13 @@ class Exchange:
         """InputError for what no exchange can be."""
         if self.mode not in MODES:
             raise InputError(f"no mode is called {self.mode!r:.60}; it is {' or '.join(MODES)}")
+        if self.experts < 1:
+            raise InputError(f"experts is {self.experts}; it must be 1 or more")
         if not 1 <= self.top_k <= self.experts:
             raise InputError(f"top_k {self.top_k} of {self.experts} experts; it must be 1 to {self.experts}")
-        if self.tokens <= 0 or self.hidden < 1:
-            raise InputError("tokens per rank and hidden must be more than 0")
+        for name, value in (("tokens per rank", self.tokens), ("hidden", self.hidden), ("sms", self.sms)):
+            if value is not None and not 0 < value <= units.LARGEST:
+                raise InputError(f"{name} is {value!r}; it must be more than 0")
 
 
 MODES = ("normal", "low_latency")
@@ -194,7 +202,10 @@ def limited_by(load: Traffic, size: float, routes: Routes) -> str:
 
 def _told(question: Question, pricing: Pricing, group: Group, size: float) -> Traffic:
     try:
-        return pricing.traffic(question.kind, group, size, question.dtype, question.algorithm)
+        chosen = question.algorithm
+        if chosen == "auto":
+            chosen = question.cluster.algorithms.get(question.kind, "auto")
+        return pricing.traffic(question.kind, group, size, question.dtype, chosen)
     except ValueError as error:
         raise InputError(Mistake(what=str(error))) from None
     except CutOffError as error:

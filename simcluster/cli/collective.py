@@ -90,7 +90,7 @@ def command(
         seconds = measure_uneven(question, _matrix(matrix))
         click.echo(machine.value_json("time_s", seconds) if as_json else listing.seconds("uneven all_to_all", seconds))
         return 0
-    table = measure(question, message_sizes(sizes or "1KiB..1GiB"))
+    table = measure(question, message_sizes("1KiB..1GiB" if sizes is None else sizes))
     if plot is not None:
         from simcluster.cli import place
         from simcluster.report.figures import busbw, style
@@ -136,6 +136,8 @@ def _matrix(path: Path) -> NDArray[np.float64]:
         odd = next(number for number, row in enumerate(rows, start=1) if len(row) != len(rows[0]))
         what = f"row {odd} has {len(rows[odd - 1])} columns, row 1 has {len(rows[0])}; a matrix is square"
         raise InputError(Mistake(what=what, origin=str(path)))
+    if not rows:
+        raise InputError(Mistake(what="is empty; a matrix has a row per GPU", origin=str(path)))
     try:
         return np.array([[float(cell) for cell in row] for row in rows], dtype=np.float64).reshape(len(rows), -1)
     except ValueError as error:

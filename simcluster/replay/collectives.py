@@ -9,6 +9,9 @@ from simcluster.program.program import ALGORITHMS, CollectiveKind, Copies
 from simcluster.replay import exchange, reductions, rings, trees
 from simcluster.replay.pattern import Group, Pattern, Phase, domains, phase
 
+SMALLEST_SUM = 4
+"""Ranks from which a sum in switches moves less than a ring: 1 + 1/n < 2 (n-1)/n."""
+
 Builder = Callable[[Group, int], tuple[Phase, ...]]
 """The phases of a group's collective, for domains of so many GPUs."""
 
@@ -51,7 +54,7 @@ def refusal(
 def auto(kind: CollectiveKind, group: Group, cluster: Cluster, copies: Copies | None = None) -> str:
     """The algorithm of hardware without measured constants: reductions in switches where these add, ring and direct
     elsewhere."""
-    order = ("in-switch", "in-network") if kind == "all_reduce" else ()
+    order = ("in-switch", "in-network") if kind == "all_reduce" and len(group) >= SMALLEST_SUM else ()
     return next((a for a in order if refusal(kind, a, group, cluster, copies) is None), ALGORITHMS[kind][0])
 
 

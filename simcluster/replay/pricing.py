@@ -8,7 +8,7 @@ from simcluster.cluster.routes import Routes
 from simcluster.program.program import ALGORITHMS, Collective, CollectiveKind, Copies
 from simcluster.replay.collectives import refusal
 from simcluster.replay.pattern import Group
-from simcluster.replay.timing import SHOTS, Timing, exchange_timing, timing
+from simcluster.replay.timing import ADDED_IN_SWITCH, SHOTS, Timing, exchange_timing, timing
 from simcluster.replay.traffic import Traffic, traffic
 
 DEDUP = "node-dedup"
@@ -44,10 +44,12 @@ class Pricing:
         algorithm, CutOffError that a way is missing.
         """
         timed: dict[str, Timing] = {}
-        if self._routes.cluster.library is not None and payload_bytes > 0:
+        if self._routes.cluster.library is not None:
             all_names = tuple(name for name in ALGORITHMS[kind] if name not in SHOTS)
             names = all_names if algorithm == "auto" else (algorithm,)
             timed = self._timings(kind, names, group, payload_bytes, dtype, copies, back)
+        if algorithm == "auto" and not timed and kind == "all_reduce" and dtype not in ADDED_IN_SWITCH:
+            algorithm = "ring"
         if not timed:
             return self._shape(kind, group, algorithm, copies, back)
         best = min(timed, key=lambda name: timed[name].preferred_s)

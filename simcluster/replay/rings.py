@@ -38,7 +38,7 @@ def chain(group: Group, domain_gpus: int) -> Phase:
 
 
 def ring_orders(group: Group, domain_gpus: int) -> tuple[Group, ...]:
-    """One ring in rank order, or one per member of a domain where the group has equally many in each of several.
+    """One ring in rank order inside a domain; across domains as many as the smallest of them has members.
 
     A ring leaves each domain where it enters the next, so it stays on a rail from node to node, and the g rings leave
     each node through g different NICs, as NCCL's do.  In a node it goes from its member e over all others to member
@@ -46,16 +46,15 @@ def ring_orders(group: Group, domain_gpus: int) -> tuple[Group, ...]:
     members in each of an odd number of nodes no such shifts exist, and the closing hop changes rail.
     """
     members = domains(group, domain_gpus)
-    per_domain = {len(ranks) for ranks in members}
-    if len(members) == 1 or len(per_domain) > 1:
+    if len(members) == 1:
         return (group,)
-    (size,) = per_domain
+    size = min(len(ranks) for ranks in members)
     entries = list(accumulate(_shifts(len(members), size), initial=0))
     return tuple(
         tuple(
-            ranks[(ring + position) % size]
+            ranks[(ring + position) % size if position < size else position]
             for ranks, entry, leave in zip(members, entries, entries[1:], strict=False)
-            for position in _path(entry % size, leave % size, size)
+            for position in _path(entry % size, leave % size, len(ranks))
         )
         for ring in range(size)
     )

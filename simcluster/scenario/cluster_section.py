@@ -23,13 +23,16 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
 
     InputError lists every mistake, and says if the cluster of a file has fewer GPUs.
     """
+    for name, count, least in (("gpus", gpus, 2), ("per_node", per_node, 1)):
+        if count is not None and (type(count) is not int or count < least):
+            raise InputError(Mistake(what=f"{name} is {count!r}; it must be a whole number, {least} or more"))
     if source in catalogue.names("cluster"):
         document = Document(root={"cluster": source}, origin="--cluster")
     elif Path(source).suffix in (".yaml", ".yml") or (source and Path(source).exists()):
         document = read(read_text(source), source)
     else:
         known = nearest(source, catalogue.names("cluster"))
-        what = f"no cluster is called {source!r:.60} in the catalogue{known}; a file's name ends in .yaml"
+        what = f"no cluster is called {source!r:.60} in the catalogue{known} (a file's name ends in .yaml)"
         raise InputError(Mistake(what=what))
     for assignment in overrides:
         override.apply(document, assignment)

@@ -14,12 +14,18 @@ from simcluster.scenario import build, graph, library
 from simcluster.scenario.build import Wrong
 from simcluster.scenario.hardware import ClusterForm, FaultForm, InfiniBandForm, NvLinkForm, PcieForm
 
+MOST_GPUS = 65_536
+"""GPUs whose wires are listed one by one in reasonable time and memory."""
+
 
 def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
     if form.gpus_per_node > 1 and form.nvlink is None and form.pcie is None:
         yield "cluster", f"nvlink is missing; {form.gpus_per_node} GPUs of a node need it, or pcie"
     if nodes > 1 and form.infiniband is None and not _one_domain(form, nodes):
         yield "cluster", f"infiniband is missing; {nodes} nodes need it"
+    if nodes * form.gpus_per_node > MOST_GPUS:
+        what = f"{nodes * form.gpus_per_node:,} GPUs; every rank is replayed, and more than {MOST_GPUS:,} do not fit"
+        yield "cluster", f"{what}; use fewer nodes"
     for precision in form.gpu.peak:
         if precision not in form.gpu.efficiency.compute:
             what = f"{precision} has a peak but no efficiency; add {precision}"
@@ -43,7 +49,8 @@ def _nvlink_mistakes(form: NvLinkForm, gpus_per_node: int, nodes: int) -> Wrong:
     if form.domain is not None and form.domain % gpus_per_node:
         what = f"a domain of {form.domain} GPUs is no whole number of nodes of {gpus_per_node}"
         below = form.domain // gpus_per_node * gpus_per_node
-        yield "cluster.nvlink.domain", f"{what}; use {below or gpus_per_node} or {below + gpus_per_node}"
+        fits = f"{below} or {below + gpus_per_node}" if below else gpus_per_node
+        yield "cluster.nvlink.domain", f"{what}; use {fits}"
     if form.topology == "mesh" and (form.domain or gpus_per_node) != gpus_per_node:
         yield "cluster.nvlink.topology", "a mesh joins the GPUs of one node; leave domain out or use nvswitch"
     if form.topology == "mesh" and form.in_switch_reduction:

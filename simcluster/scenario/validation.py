@@ -91,6 +91,10 @@ def _what(form: type[Form], detail: ErrorDetails) -> str:
             return f"{got} is too small; it must be more than {context['gt']}"
         case "less_than_equal":
             return f"{got} is too large; it must be at most {context['le']:,}"
+        case "less_than":
+            return f"{got} is too large; it must be less than {context['lt']}"
+        case "list_type":
+            return f"expected a list, such as - … or [a, b]; got {got}"
         case "string_too_short" | "too_short":
             return "is empty; write something"
         case _:

@@ -93,7 +93,7 @@ def measure(question: Question, sizes: Sequence[float]) -> Table:
                 "time_s": time_s,
                 "algbw_bytes_per_s": rate,
                 "busbw_bytes_per_s": None if rate is None else rate * factor,
-                "limited_by": limited_by(load, size, routes),
+                "limited_by": limited_by(load, size, time_s, routes),
             }
         )
     return Table(
@@ -192,8 +192,10 @@ def exchange_seconds(exchanges: Sequence[Exchange]) -> list[float]:
     return times
 
 
-def limited_by(load: Traffic, size: float, routes: Routes) -> str:
-    """Its latency, its algorithm, or the kind of its fullest wire."""
+def limited_by(load: Traffic, size: float, time_s: float, routes: Routes) -> str:
+    """Other traffic, its latency, its algorithm, or the kind of its fullest wire."""
+    if routes.cluster.background and time_s > (1 + 1e-6) * load.alone_s(size):
+        return "background"
     if load.latency_s > load.alone_s(size) - load.latency_s:
         return "latency"
     leg = load.slowest_leg(size)

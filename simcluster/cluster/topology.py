@@ -7,7 +7,7 @@ bandwidth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +72,14 @@ def _damage(graph: Graph, fault: Fault) -> None:
             graph.edges[edge]["capacity"] *= fault.factor
 
 
-def mutually_reachable(name: str, cables: Iterable[tuple[str, str]]) -> set[str]:
-    """What one can go to from `name`, and come back from, along directed cables."""
-    graph: nx.DiGraph[Any] = nx.DiGraph(list(cables))
-    return {name} | (nx.descendants(graph, name) & nx.ancestors(graph, name))
+def mutually_reachable(name: str, cables: Iterable[tuple[str, str]], ends: Collection[str]) -> set[str]:
+    """What one can go to from `name`, and come back from, along directed cables; `ends` pass nothing on."""
+    listed = list(cables)
+    there: nx.DiGraph[Any] = nx.DiGraph([cable for cable in listed if cable[0] == name or cable[0] not in ends])
+    back: nx.DiGraph[Any] = nx.DiGraph([cable for cable in listed if cable[1] == name or cable[1] not in ends])
+    for graph in (there, back):
+        graph.add_node(name)
+    return {name} | (nx.descendants(there, name) & nx.ancestors(back, name))
 
 
 def wires(graph: Graph) -> Iterator[tuple[str, str, float, WireClass]]:

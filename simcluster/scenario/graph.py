@@ -77,7 +77,7 @@ def graph_mistakes(form: GraphForm, nics_per_node: int, nodes: int) -> Wrong:
     if bare:
         yield path, f"no cable leads to {shortened(bare)}; every NIC of the cluster needs one"
         return
-    joined = topology.mutually_reachable(nics[0], seen)
+    joined = topology.mutually_reachable(nics[0], seen, frozenset(nics))
     lost = [name for name in nics if name not in joined]
     if lost:
         yield path, f"no cables lead from {nics[0]} to {shortened(lost)} and back; join the parts"

@@ -142,7 +142,10 @@ def fault_mistakes(forms: Sequence[FaultForm], cluster: Cluster) -> Wrong:
     if not forms:
         return
     wiring = topology.build(cluster)
+    named = [frozenset(form.link or [str(form.nic)]) for form in forms]
     for index, form in enumerate(forms):
+        if named[index] in named[:index]:
+            yield f"faults.{index}", f"{'–'.join(form.link or [str(form.nic)])} has a fault above already; write one"
         for name in [form.nic] if form.nic is not None else (form.link or []):
             if name not in wiring:
                 yield f"faults.{index}", f"there is no {name!r:.60}{nearest(name, _alike(wiring, name))}"

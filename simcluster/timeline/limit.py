@@ -8,6 +8,7 @@ LIMITS = {
     "launch": "its launch overhead",
     "latency": "its latency",
     "algorithm": "its algorithm",
+    "background": "the background traffic",
     "nvlink": "NVLink",
     "pcie": "PCIe",
     "nic": "the NICs",

@@ -98,6 +98,8 @@ def test_interrupting_a_sweep_ends_with_130_and_says_how_to_go_on(tmp_path: Path
     ]
     # Not measured: a signal that arrives inside coverage's own lock leaves it locked, and the process waits forever.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    # A job that a shell put in the background ignores Ctrl-C, and its children inherit that; a handler they do not.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -108,6 +110,7 @@ def test_interrupting_a_sweep_ends_with_130_and_says_how_to_go_on(tmp_path: Path
         encoding="utf-8",
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, inherited)
     try:
         wait_for_points(tmp_path / "out" / "state.sqlite", running)
         os.kill(running.pid, signal.SIGINT)

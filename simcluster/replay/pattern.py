@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Pattern:
     """Phases one after the other, by an algorithm."""
 
     algorithm: str
-    phases: tuple[Phase, ...] = field(default=())
+    phases: tuple[Phase, ...]
 
 
 def phase(edges: Iterable[Edge], rounds: int, *, forwards: int = 0) -> Phase:

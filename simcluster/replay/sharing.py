@@ -53,6 +53,8 @@ class Crossings:
         """Those of the chosen flows, renumbered from 0 in order."""
         if chosen.all():
             return self
+        if chosen.all():
+            return self
         kept = np.flatnonzero(chosen[self.flow])
         number = np.cumsum(chosen) - 1
         return Crossings(
@@ -65,6 +67,9 @@ class Crossings:
     @staticmethod
     def joined(parts: Sequence[Crossings]) -> Crossings:
         """The flows of the parts one after the other."""
+        parts = [part for part in parts if part.count]
+        if len(parts) == 1:
+            return parts[0]
         if not parts:
             return Crossings(flow=np.zeros(0, np.int64), wire=np.zeros(0, np.int64), use=np.zeros(0), count=0)
         first = np.cumsum([0, *(part.count for part in parts)])

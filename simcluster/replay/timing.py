@@ -149,6 +149,9 @@ def exchange_timing(
     return min(options, key=lambda option: option.preferred_s, default=None)
 
 
+SMS_ONE_NODE, SMS_SEVERAL_NODES = 20, 24
+"""SMs of DeepEP's kernels unless the caller says (the tables' rows that match its published times)."""
+
 GPU_SMS = 132
 """Streaming multiprocessors of the GPUs the exchange constants were measured on (H100)."""
 
@@ -173,7 +176,7 @@ def _exchange(
         each = protocol.sm_per_token_s + gpu_copies * size / protocol.sm_bytes_per_s
         if nodes > 1:
             each += node_copies * size / protocol.sm_rail_bytes_per_s
-        copying = tokens * each / (sms or (20 if nodes == 1 else 24))
+        copying = tokens * each / (sms or (SMS_ONE_NODE if nodes == 1 else SMS_SEVERAL_NODES))
     else:
         inside, outside, rounds = copies.top_k * (local - 1) / n, copies.top_k * (n - local) / n, log2(nodes)
         copying = tokens * copies.top_k * size / (protocol.sm_bytes_per_s * min(copies.experts, GPU_SMS))

@@ -66,6 +66,7 @@ goldens: $(DEV)
 
 bench: $(RUNTIME)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/scale.py
 
 clean:
 	rm -rf .venv dist out .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 
 from simcluster.replay import sharing
-from simcluster.replay.sharing import Crossings, Floats, FlowSet, fair_rates
+from simcluster.replay.sharing import FlowSet, fair_rates
+from simcluster.traffic.crossings import Crossings, Floats
 
 PER_NODE = 8
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,13 +14,15 @@ from simcluster.cluster.messages import Floats
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, nearest, shortened
 from simcluster.kernels import BYTES_PER_ELEMENT
+from simcluster.machine import Machine
 from simcluster.program.program import ALGORITHMS, CollectiveKind, Copies
 from simcluster.replay.alone import seconds_alone
-from simcluster.replay.exchange import uneven
-from simcluster.replay.pattern import Group, Pattern
-from simcluster.replay.pricing import Pricing
-from simcluster.replay.traffic import Traffic, routed
 from simcluster.timeline.table import Cell, Column, Table
+from simcluster.traffic.exchange import uneven
+from simcluster.traffic.pattern import Group, Pattern
+from simcluster.traffic.pricing import Pricing
+from simcluster.traffic.traffic import Traffic, routed
+from simcluster.traffic.wires import Wires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,16 +77,15 @@ def bus_factor(kind: CollectiveKind, gpus: int) -> float:
 
 def measure(question: Question, sizes: Sequence[float]) -> Table:
     """Time, algorithm bandwidth and bus bandwidth at each message size (bytes), as nccl-tests prints them."""
-    routes, group = Routes(question.cluster), question.group()
-    pricing = Pricing(routes)
+    machine, group = Machine(question.cluster, question.gpus), question.group()
     for size in sizes:
         if not 0 <= size <= units.LARGEST:
             what = f"message_bytes is {size!r}; {question.kind} needs 0 bytes or more, at most {units.LARGEST:g}"
             raise InputError(what)
     rows: list[Mapping[str, Cell]] = []
     for size in sizes:
-        load = _told(question, pricing, group, size)
-        time_s = seconds_alone(load, size, routes)
+        load, wires = machine.load(partial(_told, question, group, size))
+        time_s = seconds_alone(load, size, wires)
         rate = size / time_s if time_s > 0 else None
         factor = bus_factor(question.kind, len(group))
         rows.append(
@@ -93,7 +95,7 @@ def measure(question: Question, sizes: Sequence[float]) -> Table:
                 "time_s": time_s,
                 "algbw_bytes_per_s": rate,
                 "busbw_bytes_per_s": None if rate is None else rate * factor,
-                "limited_by": limited_by(load, size, time_s, routes),
+                "limited_by": limited_by(load, size, time_s, wires),
             }
         )
     return Table(
@@ -123,11 +125,11 @@ def measure_uneven(question: Question, matrix: Floats) -> float:
         what = f"row {row + 1}, column {column + 1} is {matrix[row, column]:g}; bytes are 0 to {units.LARGEST:g}"
         raise InputError(what)
     shape = Pattern(algorithm="direct", phases=(uneven(group, matrix),))
-    if not len(shape.phases[0].messages.bytes):
+    if not len(shape.phases[0].listed().bytes):
         return 0.0
     routes = Routes(question.cluster)
     try:
-        return seconds_alone(routed(shape, group, routes), 1.0, routes)
+        return seconds_alone(routed(shape, group, routes), 1.0, Wires.listed(routes))
     except CutOffError as error:
         raise _lost(question, group, error) from None
 
@@ -150,6 +152,15 @@ class Exchange:
     experts: int
     sms: int | None = None
 
+    @property
+    def token_bytes(self) -> float:
+        return self.hidden * (2.0 if self.back else _SCALED)
+
+    @property
+    def payload_bytes(self) -> float:
+        """All copies of a rank's tokens."""
+        return self.tokens * self.top_k * self.token_bytes
+
     def check(self) -> None:
         """InputError for what no exchange can be."""
         if self.mode not in MODES:
@@ -170,39 +181,39 @@ _SCALED = 1 + 4 / 128
 
 def exchange_seconds(exchanges: Sequence[Exchange]) -> list[float]:
     """Seconds of each dispatch or combine; without measured constants the wires alone set the pace."""
-    prices: dict[Question, tuple[Pricing, Routes]] = {}
+    known: dict[Question, Machine] = {}
     times = []
     for exchange in exchanges:
         question, group = exchange.question, exchange.question.group()
         exchange.check()
-        if question not in prices:
-            routes = Routes(question.cluster)
-            prices[question] = (Pricing(routes), routes)
-        pricing, routes = prices[question]
-        token_bytes = exchange.hidden * (2.0 if exchange.back else _SCALED)
-        copies = Copies(top_k=exchange.top_k, experts=exchange.experts, token_bytes=token_bytes)
-        payload = exchange.tokens * exchange.top_k * token_bytes
+        if question not in known:
+            known[question] = Machine(question.cluster, question.gpus)
         try:
-            load = pricing.exchange(group, payload, copies, exchange.mode, back=exchange.back, sms=exchange.sms)
+            load, wires = known[question].load(partial(_dispatched, exchange, group))
         except ValueError as error:
             raise InputError(Mistake(what=str(error))) from None
         except CutOffError as error:
             raise _lost(question, group, error) from None
-        times.append(seconds_alone(load, payload, routes))
+        times.append(seconds_alone(load, exchange.payload_bytes, wires))
     return times
 
 
-def limited_by(load: Traffic, size: float, time_s: float, routes: Routes) -> str:
+def limited_by(load: Traffic, size: float, time_s: float, wires: Wires) -> str:
     """Other traffic, its latency, its algorithm, or the kind of its fullest wire."""
-    if routes.cluster.background and time_s > (1 + 1e-6) * load.alone_s(size):
+    if wires.background.count and time_s > (1 + 1e-6) * load.alone_s(size):
         return "background"
     if load.latency_s > load.alone_s(size) - load.latency_s:
         return "latency"
     leg = load.slowest_leg(size)
-    return "algorithm" if leg.limit < leg.alone_rate else routes.wire_class[leg.full_wire].kind
+    return "algorithm" if leg.limit < leg.alone_rate else wires.kind[leg.full_wire]
 
 
-def _told(question: Question, pricing: Pricing, group: Group, size: float) -> Traffic:
+def _dispatched(exchange: Exchange, group: Group, pricing: Pricing) -> Traffic:
+    copies = Copies(top_k=exchange.top_k, experts=exchange.experts, token_bytes=exchange.token_bytes)
+    return pricing.exchange(group, exchange.payload_bytes, copies, exchange.mode, back=exchange.back, sms=exchange.sms)
+
+
+def _told(question: Question, group: Group, size: float, pricing: Pricing) -> Traffic:
     try:
         chosen = question.algorithm
         if chosen == "auto":

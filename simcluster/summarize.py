@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from statistics import fmean
 
 from simcluster.cluster.cluster import Cluster
+from simcluster.kernels import GroupedGemm, Kernel
 from simcluster.plan import balance, memory, modules
 from simcluster.plan.degrees import Plan
 from simcluster.plan.name import other_reading
@@ -24,19 +27,23 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
     }
     peak = program.fullest
     alive = " + ".join(f"{name} {show_bytes(size)}" for name, size in peak.live.items())
+    where = " on the GPUs that get most token copies" if program.shares else ""
     parts["activations"] = MemoryPart(
         bytes=live_bytes(peak),
-        formula=f"{alive}, alive during {peak.name}, the fullest moment of a step",
+        formula=f"{alive}, alive during {peak.name}, the fullest moment of a step{where}",
         parts={f"the tensor {name}": size for name, size in peak.live.items()},
     )
     parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory", parts={})
+    beside = sum(part.bytes for name, part in parts.items() if name != "activations")
     return Result(
         identity=_identity(scenario, plan),
         tokens=program.tokens,
         peak_flops_per_s=gpu.peak_flops_per_s[model.precision.compute],
         memory=parts,
         memory_capacity_bytes=gpu.memory_bytes,
-        balance=balance.balance(share, sum(part.bytes for part in parts.values())),
+        balance=balance.balance(
+            share, flops=program.flops, memory_bytes=[beside + bytes_ for bytes_ in program.activation_bytes]
+        ),
         modules=modules.modules(model, plan.degrees),
         divisions=modules.divisions(model, plan.degrees),
         scales=_scales(share),
@@ -64,15 +71,23 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
 
 
 def _work(program: Program) -> dict[str, Work]:
-    """One GPU's counted FLOPs of a step by operation name; the formula has each distinct kernel once and how often."""
+    """Counted FLOPs of a step by operation name, mean over GPUs; the formula has each distinct kernel once and how
+    often."""
     counted = [op for op in program.operations if isinstance(op, Compute) and op.kernel.flops]
     work = {}
     for name in dict.fromkeys(operation.name for operation in counted):
-        kernels = [operation.kernel for operation in counted if operation.name == name]
+        kernels = [_mean_kernel(operation) for operation in counted if operation.name == name]
         times = Counter(kernel.arithmetic for kernel in kernels)
         formula = " + ".join(f"{count} x ({factors})" for factors, count in times.items())
         work[name] = Work(flops=sum(kernel.flops for kernel in kernels), formula=formula)
     return work
+
+
+def _mean_kernel(operation: Compute) -> Kernel:
+    """The kernel of an operation on the mean number of rows, where ranks differ."""
+    rows = [kernel.rows for kernel in operation.kernels if isinstance(kernel, GroupedGemm)]
+    kernel = operation.kernel
+    return replace(kernel, rows=fmean(rows)) if rows and isinstance(kernel, GroupedGemm) else kernel
 
 
 def _scales(share: Share) -> dict[str, float]:

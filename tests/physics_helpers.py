@@ -6,10 +6,10 @@ import json
 import random
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import simpy
@@ -18,19 +18,22 @@ from hypothesis import HealthCheck, settings
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import Fabric, InfiniBand, NvLink
-from simcluster.cluster.messages import Messages
+from simcluster.cluster.messages import Ints, Messages
 from simcluster.cluster.routes import Routes
 from simcluster.kernels import ElementWise
 from simcluster.pipeline import simulate
-from simcluster.plan.layout import Axis, Group
-from simcluster.program.program import Collective, CollectiveKind, Compute, Operation, Program
-from simcluster.replay.engine import replay
+from simcluster.plan.layout import Axis, Group, Groups
+from simcluster.program.program import Collective, CollectiveKind, Compute, Copies, Operation, Program
 from simcluster.replay.network import Network
-from simcluster.replay.traffic import Traffic, traffic
+from simcluster.replay.run import run
 from simcluster.scenario.compile import compile_text
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Timeline
 from simcluster.timeline.totals import OperationTotal
+from simcluster.traffic.algorithms import pattern
+from simcluster.traffic.crossings import Crossings
+from simcluster.traffic.traffic import Traffic, routed
+from simcluster.traffic.wires import Wires
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -117,6 +120,23 @@ def count_kinds(graph: Graph) -> Counter[str]:
     return Counter(data["kind"] for _, data in graph.nodes(data=True))
 
 
+def traffic(
+    kind: CollectiveKind, group: Group, routes: Routes, algorithm: str = "auto", copies: Copies | None = None
+) -> Traffic:
+    """One collective of a group put on its routes, at the pace of the wires."""
+    return routed(pattern(kind, group, routes.cluster, algorithm, copies), group, routes)
+
+
+def one_flow(wire: Sequence[int], use: Sequence[float]) -> Crossings:
+    """A single flow that puts use[i] bytes on wire[i] per byte of its progress."""
+    return Crossings(
+        flow=np.zeros(len(wire), dtype=np.int64),
+        wire=np.array(wire, dtype=np.int64),
+        use=np.array(use, dtype=np.float64),
+        count=1,
+    )
+
+
 def one_message(routes: Routes, sender: int, receiver: int) -> Traffic:
     """A point-to-point message as traffic whose progress is its bytes."""
     message = Messages(sender=np.array([sender]), receiver=np.array([receiver]), bytes=np.array([1.0]))
@@ -126,8 +146,8 @@ def one_message(routes: Routes, sender: int, receiver: int) -> Traffic:
         whole.legs[0],
         latency_s=load.latency_s,
         port_share=1.0,
-        wire=load.wire,
-        use=load.bytes,
+        flows=one_flow(load.wire.tolist(), load.bytes.tolist()),
+        flow_share=np.ones(1),
         alone_rate=float((routes.capacity[load.wire] / load.bytes).min()),
     )
     return replace(whole, legs=(leg,))
@@ -140,7 +160,7 @@ Start = tuple[float, Traffic, float]
 def run_transfers(routes: Routes, starts: Sequence[Start]) -> tuple[list[float], Network]:
     """When each transfer ends (s), all of them posted on one network, and the network afterwards."""
     env = simpy.Environment()
-    network = Network(env, routes)
+    network = Network(env, Wires.listed(routes))
     ends = [float("nan")] * len(starts)
 
     def post(index: int, start: Start) -> Generator[simpy.Event, object, None]:
@@ -177,24 +197,65 @@ def a_collective(
     return Collective(name=name, layer=0, kind=kind, axis=axis, payload_bytes=payload_bytes, after=after, live={})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHand(Groups):
+    """Groups written out one by one, in any order, of equal size or not."""
+
+    members: tuple[Group, ...]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @overload
+    def __getitem__(self, index: int) -> Group: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Group, ...]: ...
+    def __getitem__(self, index: int | slice) -> Group | tuple[Group, ...]:
+        return self.members[index]
+
+    def first_of(self, group: int) -> int:
+        return min(self.members[group])
+
+    def of_rank(self, rank: Ints) -> Ints:
+        number = {one: index for index, group in enumerate(self.members) for one in group}
+        return np.array([number[one] for one in rank.tolist()], dtype=np.int64)
+
+    def place_of(self, rank: Ints) -> Ints:
+        place = {one: index for group in self.members for index, one in enumerate(group)}
+        return np.array([place[one] for one in rank.tolist()], dtype=np.int64)
+
+
+def by_hand(*members: Group) -> ByHand:
+    """These groups, which must hold every rank once."""
+    ranks = sum(map(len, members))
+    assert sorted(rank for group in members for rank in group) == list(range(ranks))
+    return ByHand(ranks=ranks, stride=1, size=len(members[0]), members=members)
+
+
 def run_program(
     operations: Sequence[Operation],
     groups: Mapping[Axis, tuple[Group, ...]],
     cluster: Cluster,
     steps: int = 1,
 ) -> Timeline:
-    """The operations, run by every GPU of the cluster."""
-    program = Program(operations=tuple(operations), groups=groups, ranks=cluster.gpus, steps=steps, tokens=cluster.gpus)
-    return replay(program, Routes(cluster))
+    """The operations, run by every GPU of the cluster; track r is rank r."""
+    program = Program(
+        operations=tuple(operations),
+        groups={axis: by_hand(*members) for axis, members in groups.items()},
+        ranks=cluster.gpus,
+        steps=steps,
+        tokens=cluster.gpus,
+    )
+    return run(program, cluster, fold="off")
 
 
 def random_program(rng: random.Random) -> tuple[Program, Cluster]:
     """A random program of kernels and collectives on three nodes, its groups inside, across and askew of them."""
     cluster = ideal_cluster(3, 4, nics_per_node=rng.choice([1, 2, 4]), infiniband_latency_s=0.5e-3)
-    groups: dict[Axis, tuple[Group, ...]] = {
-        "tp": tuple(tuple(range(first, first + 3)) for first in range(0, 12, 3)),
-        "etp": tuple(tuple(range(first, first + 2)) for first in range(0, 12, 2)),
-        "ep": tuple(tuple(range(first, 12, 3)) for first in range(3)),
+    groups: dict[Axis, Groups] = {
+        "tp": Groups(ranks=12, stride=1, size=3),
+        "etp": Groups(ranks=12, stride=1, size=2),
+        "ep": Groups(ranks=12, stride=3, size=4),
     }
     operations: list[Operation] = []
     for index in range(rng.randint(1, 12)):
@@ -209,9 +270,9 @@ def random_program(rng: random.Random) -> tuple[Program, Cluster]:
 
 
 def random_timeline(rng: random.Random) -> Timeline:
-    """The timeline of a random program."""
+    """The timeline of a random program; track r is rank r."""
     program, cluster = random_program(rng)
-    return replay(program, Routes(cluster))
+    return run(program, cluster, fold="off")
 
 
 def as_text(tree: Mapping[str, object]) -> str:

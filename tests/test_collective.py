@@ -157,7 +157,7 @@ def _ask_exchange(**change: Any) -> float:
         ({"gpus": 1}, "2 or more"),
         ({"gpus": 0}, "2 or more"),
         ({"gpus": -4}, "2 or more"),
-        ({"gpus": 10**8}, "at most 8,192 nodes"),
+        ({"gpus": 10**8}, "at most 4,194,304 fit into memory"),
         ({"per_node": 9}, "a node has 8 GPUs, not 9"),
         ({"per_node": 0}, "per"),
         ({"kind": "all_reduc"}, "did you mean all_reduce?"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simcluster.audit import why
+from simcluster.audit import spread, why
 from simcluster.audit.expectation import Expectation
 from simcluster.audit.origin import origin
 from simcluster.timeline import metric
@@ -47,10 +47,10 @@ def _gpu_count(result: Result) -> Check:
 def _expert_distribution(result: Result) -> Check:
     per_group, ep = result.balance["experts_per_gpu_group"], result.identity.degrees["ep"]
     if per_group == 0:
-        text = why.NO_EXPERTS
+        text = spread.NO_EXPERTS
     else:
         experts = show_count(per_group * ep)
-        text = f"{experts} experts / ep {ep} = {show_count(per_group)} on each group of {why.group(result)}"
+        text = f"{experts} experts / ep {ep} = {show_count(per_group)} on each group of {spread.group(result)}"
     return Check(
         name="expert_distribution",
         passed=float(per_group).is_integer(),
@@ -86,14 +86,12 @@ def _compute_utilization(result: Result, claims: Sequence[Check], expect: Sequen
 
 def _load_balance(result: Result) -> Check:
     ratio = result.balance["expert_load_max_over_mean"]
-    if not result.balance["experts_per_gpu_group"]:
-        text = why.NO_EXPERTS
-    else:
-        text = "uniform routing gives every expert the same number of token copies"
+    text = spread.expert_load(result) if result.balance["experts_per_gpu_group"] else spread.NO_EXPERTS
+    what = "GPU group" if "hottest_gpu_group" in result.balance else "expert"
     return Check(
         name="load_balance",
         passed=ratio <= MOST_IMBALANCE,
-        claimed=f"fullest expert at most {MOST_IMBALANCE} x the mean",
+        claimed=f"fullest {what} at most {MOST_IMBALANCE} x the mean",
         actual=f"{ratio:.4g} x",
         why=text,
     )

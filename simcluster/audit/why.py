@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simcluster.audit import spread
 from simcluster.timeline import metric
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.result import Result, part_of
@@ -10,7 +11,6 @@ from simcluster.units import (
     plural,
     show_bytes,
     show_bytes_per_s,
-    show_count,
     show_flop,
     show_flop_per_s,
     show_percent,
@@ -31,7 +31,7 @@ def sentence(result: Result, path: str) -> str:
     if head in ("degrees", "counts") or path == "gpus":
         return f"{gpu_product(result)}. {reading(result)}"
     if head == "balance":
-        return _balance(result, leaf)
+        return spread.balance(result, leaf)
     if head == "flops_per_gpu":
         return _flops(result, leaf)
     if head.startswith("modules."):
@@ -84,12 +84,6 @@ def reading(result: Result) -> str:
     return f"{identity.plan} is read as {identity.convention} ({counts}){other}"
 
 
-def group(result: Result) -> str:
-    etp, edp = result.identity.degrees["etp"], result.identity.degrees["edp"]
-    ranks = f"{etp} GPUs (etp {etp})" if etp > 1 else "one GPU"
-    return f"{ranks}, {edp} such groups hold the same expert" if edp > 1 else ranks
-
-
 def time_goes(result: Result) -> str:
     """The operations that take most of the step, costliest first."""
     latency_s = result.metrics["latency_s"] or 1.0
@@ -120,9 +114,6 @@ def collective(row: OperationTotal) -> str:
     )
 
 
-NO_EXPERTS = "the model has no experts"
-
-
 def _memory(result: Result, leaf: str) -> str:
     parts = " + ".join(f"{name} {show_bytes(part.bytes)}" for name, part in result.memory.items() if part.bytes)
     total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
@@ -131,23 +122,6 @@ def _memory(result: Result, leaf: str) -> str:
         return text
     over = "" if total <= capacity else f", {show_bytes(total - capacity)} too much"
     return f"{text}, {show_percent(total / capacity)} of {show_bytes(capacity)}{over}"
-
-
-def _balance(result: Result, leaf: str) -> str:
-    value = result.balance[leaf]
-    if not result.balance["experts_per_gpu_group"]:
-        return f"{NO_EXPERTS}, and every GPU runs the same kernels on equal shards, so it is {value:.4g}"
-    per_group = show_count(result.balance["experts_per_gpu_group"])
-    match leaf:
-        case "experts_per_gpu_group":
-            ep = result.identity.degrees["ep"]
-            return f"{show_count(value * ep)} experts / ep {ep} = {per_group}, held by {group(result)}"
-        case "expert_load_variance" | "expert_load_max_over_mean":
-            return f"uniform routing gives every expert the same number of token copies, so it is {value:.4g}"
-        case "compute_variance":
-            return f"every GPU runs the same kernels on {per_group} of the experts, so it is {value:.4g}"
-        case _:
-            return f"every GPU holds the same shards, {per_group} of the experts among them, so it is {value:.4g}"
 
 
 def _modules(result: Result, kind: str, leaf: str) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from simcluster.cli.options import json_option, scenario_argument, set_option
+from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
+
+if TYPE_CHECKING:
+    from simcluster.replay.run import Fold
 
 
 @click.command("check")
 @scenario_argument
 @set_option
 @json_option
-def command(scenario: str, overrides: tuple[str, ...], as_json: bool) -> int:
+@fold_option
+def command(scenario: str, overrides: tuple[str, ...], as_json: bool, fold: Fold) -> int:
     """Check SCENARIO's plan and every line under `expect`, each with its arithmetic.
 
     Exit status 1 if a check or an expectation fails.
@@ -20,6 +26,6 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool) -> int:
     from simcluster.report import listing, machine
     from simcluster.scenario.compile import load
 
-    result = simulate(load(scenario, overrides))
+    result = simulate(load(scenario, overrides), fold=fold)
     click.echo(machine.check_json(result) if as_json else listing.checks(result.checks))
     return 0 if all(check.passed for check in result.checks) else 1

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 from simcluster.cli import place
@@ -77,11 +76,13 @@ def write(folder: Path, scenario: Scenario, result: Result) -> None:
 
 
 def _manifest(contents: dict[str, bytes]) -> dict[str, object]:
+    from importlib import metadata  # takes a while, and few runs are kept
+
     packages = ("numpy", "simpy", "networkx", "pydantic", "PyYAML")
     return {
-        "simcluster": version("simcluster"),
+        "simcluster": metadata.version("simcluster"),
         "schema_version": SCHEMA_VERSION,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: metadata.version(name) for name in packages},
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
     }

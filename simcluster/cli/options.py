@@ -32,3 +32,10 @@ def style_option(function: F) -> F:
 
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(function)
+
+
+def fold_option(function: F) -> F:
+    return click.option(
+        "--fold", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
+        help="auto replays GPUs with equal work once, off every GPU for itself: slower, the same numbers.",
+    )(function)  # fmt: skip

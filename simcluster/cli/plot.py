@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import set_option, style_option
+from simcluster.cli.options import fold_option, set_option, style_option
 from simcluster.report.figures import KINDS
 
 if TYPE_CHECKING:
+    from simcluster.replay.run import Fold
     from simcluster.timeline.result import Result
 
 
@@ -19,15 +20,23 @@ if TYPE_CHECKING:
 @click.argument("scenario", metavar="SCENARIO|DIR", type=click.Path())
 @set_option
 @style_option
+@fold_option
 @click.option("--kind", type=click.Choice(KINDS), default="utilization", show_default=True, help="Which figure.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Where to write it [default: KIND.png].")  # fmt: skip
-@click.option("--rank", "ranks", type=int, multiple=True, help="A rank to draw (timeline); may be repeated.")
+@click.option(
+    "--rank",
+    "ranks",
+    type=int,
+    multiple=True,
+    help="A rank to draw (timeline); may be repeated [default: ranks that differ].",
+)
 @click.option("--layers", type=click.IntRange(1), default=2, show_default=True, help="Layers to draw (timeline).")
 def command(
     scenario: str,
     overrides: tuple[str, ...],
     style_name: str,
+    fold: Fold,
     kind: str,
     output: Path | None,
     ranks: tuple[int, ...],
@@ -35,7 +44,7 @@ def command(
 ) -> int:
     """Draw a figure of SCENARIO, or of the folder that `run --out` wrote.
 
-    utilization: a heat map over ranks; timeline: operations of chosen ranks; breakdown: where the time goes; memory:
+    utilization: a heat map over ranks; timeline: operations of a few ranks; breakdown: where the time goes; memory:
     against capacity; links: use of wires over time and traffic between nodes; topology: the wiring; throughput and
     latency: over steps.  Exit status 1 if the plan does not fit in memory, so that only memory can be drawn.
     """
@@ -43,7 +52,7 @@ def command(
 
     path = output or Path(f"{kind}.png")
     refuse_unwritable(path)
-    result = _result(scenario, overrides)
+    result = _result(scenario, overrides, fold)
     if result.timeline is None and kind != "memory":
         click.echo(text.verdict(result), err=True)
         return 1
@@ -66,13 +75,14 @@ def refuse_unwritable(path: Path) -> None:
     place.refuse_unwritable(path)
 
 
-def _result(source: str, overrides: tuple[str, ...]) -> Result:
+def _result(source: str, overrides: tuple[str, ...], fold: Fold) -> Result:
     from simcluster.pipeline import simulate
     from simcluster.scenario.compile import load
     from simcluster.timeline.store import unpack
 
     if not Path(source).is_dir():
-        return simulate(load(source, overrides))
-    if overrides:
-        raise click.BadParameter("--set needs a scenario; a folder holds a finished run")
+        return simulate(load(source, overrides), fold=fold)
+    for option, given in (("--set", bool(overrides)), ("--fold off", fold == "off")):
+        if given:
+            raise click.BadParameter(f"{option} needs a scenario; a folder holds a finished run")
     return unpack(Path(source) / "timeline.npz")

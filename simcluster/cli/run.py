@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import json_option, scenario_argument, set_option
+from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
+
+if TYPE_CHECKING:
+    from simcluster.replay.run import Fold
 
 
 @click.command("run")
 @scenario_argument
 @set_option
 @json_option
+@fold_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
 @click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
-def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path | None, advise: bool | None) -> int:
+def command(
+    scenario: str, overrides: tuple[str, ...], as_json: bool, fold: Fold, out: Path | None, advise: bool | None
+) -> int:
     """Simulate SCENARIO and print what binds it, latency, throughput, where the time goes, memory, wires and what to
     change next.
 
@@ -29,7 +36,7 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, out: Path 
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
-    result = simulate(compiled)
+    result = simulate(compiled, fold=fold)
     if out is not None:
         folder.write(out, compiled, result)
     if as_json:

@@ -6,11 +6,15 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import json_option, scenario_argument, set_option, style_option
+from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option, style_option
+
+if TYPE_CHECKING:
+    from simcluster.replay.run import Fold
 
 
 @click.command("sweep")
@@ -18,6 +22,7 @@ from simcluster.cli.options import json_option, scenario_argument, set_option, s
 @set_option
 @json_option
 @style_option
+@fold_option
 @click.option("--over", "over", multiple=True, required=True, metavar="PATH=V1,V2,…",
               help="Values of one path; 1..100 is a range. Several --over make a grid.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -30,6 +35,7 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
     style_name: str,
+    fold: Fold,
     over: tuple[str, ...],
     out: Path | None,
     workers: int | None,
@@ -54,7 +60,8 @@ def command(
         place.make_folder(out)
     try:
         with _progress() as progress:
-            table = sweep(source, scenario, axes, overrides=overrides, folder=out, workers=workers, progress=progress)
+            table = sweep(source, scenario, axes, overrides=overrides, folder=out, workers=workers, fold=fold,
+                          progress=progress)  # fmt: skip
     except KeyboardInterrupt:
         kept = (
             f"; run the same command again to go on with what {out} holds" if out else "; --out DIR would keep points"

@@ -52,6 +52,9 @@ class Stream:
 class Cluster:
     """`nodes` nodes of `gpus_per_node` GPUs.
 
+    GPU g is GPU g % gpus_per_node of node g // gpus_per_node; `slow_gpus` holds the share of its speed, more than 0 and
+    less than 1, that a GPU keeps where it is slower than the rest: each of its kernels takes 1 / share as long.
+
     A node of one GPU needs neither `nvlink` nor `pcie`, a cluster of one node no `infiniband`.  `algorithms` chooses
     a collective's algorithm by kind; `library` holds the measured constants of a communication library, if any.
     """
@@ -66,6 +69,7 @@ class Cluster:
     sharing: Sharing = "activity"
     background: tuple[Stream, ...] = ()
     faults: tuple[Fault, ...] = ()
+    slow_gpus: Mapping[int, float] = field(default_factory=dict)
     algorithms: Mapping[str, str] = field(default_factory=dict)
     library: Library | None = None
 

@@ -17,6 +17,12 @@ from simcluster.cluster.wiring import WireClass, join, nic
 if TYPE_CHECKING:
     from simcluster.cluster.wiring import Graph
 
+_LEVELS = ("leaf", "spine", "core", "top")
+"""Kinds of switches, from the NICs upwards; a cable between two levels is of the lower one's kind."""
+
+_ROUNDING = 1e-9
+"""Bandwidths that are divided and added up again may come out a little above a whole number of switches."""
+
 
 def add(graph: Graph, cluster: Cluster) -> None:
     """Add the switches of the cluster's fabric to a graph that holds its NICs."""
@@ -78,38 +84,62 @@ def _add_leaves(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
 
 
 def _add_spines(graph: Graph, infiniband: InfiniBand, leaves: dict[str, int]) -> None:
-    """Spines over `leaves` (name -> NICs below); where one spine has not enough ports for all, pods of leaves with
-    spines of their own, joined by cores (a folded Clos network; Leiserson, Fat-Trees, 1985).
+    """Spines over `leaves` (name -> NICs below); cores and tops, too, where spines have not enough ports for all.
 
-    A leaf's bandwidth upwards is that of its NICs divided by the oversubscription, spread evenly over its spines; a
-    spine passes as much upwards as downwards.
+    A leaf's bandwidth upwards is that of its NICs divided by the oversubscription.
     """
-    if len(leaves) == 1:
+    bandwidth, thinner = infiniband.usable_bytes_per_s, infiniband.oversubscription
+    upward = {leaf: nics * bandwidth / thinner for leaf, nics in leaves.items()}
+    _join_from_above(graph, infiniband, upward, levels(infiniband))
+
+
+def levels(infiniband: InfiniBand) -> tuple[str, ...]:
+    """Kinds of switches from the leaves up that a folded Clos network may have."""
+    return _LEVELS[:2] if infiniband.fabric == "leaf-spine" else _LEVELS
+
+
+def _join_from_above(
+    graph: Graph, infiniband: InfiniBand, upward: dict[str, float], levels: tuple[str, ...], plane: str = ""
+) -> None:
+    """Join switches of the first of `levels` (name -> bandwidth upwards) by the other levels: a folded Clos network
+    (Leiserson, Fat-Trees, 1985).
+
+    As many as a switch has ports, and all on the last level but one, are joined to the same switches.  Others are cut
+    into pods, each with switches of its own, one for every cable of a member.  Those pass as much upwards as downwards;
+    the first of every pod are a plane, so are the second ones, and each plane is joined from above by the same rule.
+    """
+    if len(upward) == 1:
         return
-    bandwidth = infiniband.usable_bytes_per_s
-    upward = {leaf: nics * bandwidth / infiniband.oversubscription for leaf, nics in leaves.items()}
-    if len(leaves) <= infiniband.leaf_ports:
-        spines = max(1, ceil(sum(upward.values()) / bandwidth / infiniband.leaf_ports))
-        graph.add_nodes_from((f"spine{spine}" for spine in range(spines)), kind="spine")
-        for leaf in leaves:
-            for spine in range(spines):
-                join(graph, leaf, f"spine{spine}", upward[leaf] / spines, "leaf", ("up", "down"))
+    kind, bandwidth = levels[1], infiniband.usable_bytes_per_s
+    if len(upward) <= infiniband.leaf_ports or len(levels) == 2:
+        count = enough(sum(upward.values()) / bandwidth / infiniband.leaf_ports)
+        for number in range(count):
+            _add_above(graph, f"{kind}{plane}{number}", levels, upward, count)
         return
-    names = list(leaves)
+    names = list(upward)
     size = infiniband.leaves_per_pod
     pods = [names[start : start + size] for start in range(0, len(names), size)]
-    spines = max(1, ceil(max(upward.values()) / bandwidth))
-    cores = max(1, ceil(len(pods) * size / infiniband.leaf_ports))
-    graph.add_nodes_from((f"core{spine}.{core}" for spine in range(spines) for core in range(cores)), kind="core")
-    for pod, members in enumerate(pods):
-        for spine in range(spines):
-            name = f"spine{pod}.{spine}"
-            graph.add_node(name, kind="spine")
-            for leaf in members:
-                join(graph, leaf, name, upward[leaf] / spines, "leaf", ("up", "down"))
-            through = sum(upward[leaf] for leaf in members) / spines
-            for core in range(cores):
-                join(graph, name, f"core{spine}.{core}", through / cores, "spine", ("up", "down"))
+    count = enough(max(upward.values()) / bandwidth)
+    for index in range(count):
+        through: dict[str, float] = {}
+        for number, pod in enumerate(pods):
+            name = f"{kind}{plane}{number}.{index}"
+            below = {member: upward[member] for member in pod}
+            _add_above(graph, name, levels, below, count)
+            through[name] = sum(below.values()) / count
+        _join_from_above(graph, infiniband, through, levels[1:], f"{plane}{index}.")
+
+
+def _add_above(graph: Graph, name: str, levels: tuple[str, ...], below: dict[str, float], count: int) -> None:
+    """One of `count` equal switches of the second level that share the bandwidth upwards of those of the first."""
+    graph.add_node(name, kind=levels[1])
+    for member, upward in below.items():
+        join(graph, member, name, upward / count, levels[0], ("up", "down"))
+
+
+def enough(switches: float) -> int:
+    """The whole number of switches that hold so many switches' worth of cables."""
+    return max(1, ceil(switches - _ROUNDING))
 
 
 def _add_dragonfly(graph: Graph, cluster: Cluster, infiniband: InfiniBand) -> None:
@@ -176,10 +206,7 @@ def _add_custom(graph: Graph, infiniband: InfiniBand) -> None:
             wire_class = WireClass(kind="nic", direction="out" if graph.nodes[cable.tail]["kind"] == "nic" else "in")
         else:
             kind = "spine" if "core" in ends else "leaf"
-            upward = _LEVEL[graph.nodes[cable.tail]["kind"]] <= _LEVEL[graph.nodes[cable.head]["kind"]]
-            wire_class = WireClass(kind=kind, direction="up" if upward else "down")
+            tail, head = (_LEVELS.index(graph.nodes[end]["kind"]) for end in (cable.tail, cable.head))
+            wire_class = WireClass(kind=kind, direction="up" if tail <= head else "down")
         usable = infiniband.efficiency * cable.bytes_per_s
         graph.add_edge(cable.tail, cable.head, capacity=usable, wire_class=wire_class, latency=cable.latency_s)
-
-
-_LEVEL = {"leaf": 0, "spine": 1, "core": 2}

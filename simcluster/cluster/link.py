@@ -108,7 +108,7 @@ class InfiniBand:
 
     @property
     def leaves_per_pod(self) -> int:
-        """Leaves under the same spines where a third level joins pods: half the ports of a spine."""
+        """Leaves under the same spines, and spines under the same cores, where pods are joined: half their ports."""
         return max(1, self.leaf_ports // 2)
 
     @property
@@ -118,14 +118,19 @@ class InfiniBand:
             case "leaf-spine":
                 return self._nodes_under(self.leaf_ports)
             case "fat-tree":
-                return self._nodes_under(self.leaves_per_pod * self.leaf_ports)
+                return self._nodes_under(self._most_leaves)
             case "rail-optimized":
-                return max(1, self.leaves_per_pod * self.leaf_ports // self.nics_per_node * self.nodes_per_leaf)
+                return max(1, self._most_leaves // self.nics_per_node * self.nodes_per_leaf)
             case "dragonfly":
                 nics, routers, cables = self.dragonfly_shape
                 return nics * routers * (routers * cables + 1) // self.nics_per_node
             case _:
                 return None
+
+    @property
+    def _most_leaves(self) -> int:
+        """Leaves under four levels: pods of leaves, pods of those pods, and as many of these as a top has ports."""
+        return self.leaves_per_pod**2 * self.leaf_ports
 
     def _nodes_under(self, leaves: int) -> int:
         """Nodes whose NICs so many leaves hold: whole nodes to a leaf, or a node over several leaves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,37 @@ class Messages:
     def none() -> Messages:
         empty = np.zeros(0, dtype=np.int64)
         return Messages(sender=empty, receiver=empty, bytes=np.zeros(0))
+
+    @staticmethod
+    def joined(parts: Sequence[Messages]) -> Messages:
+        """All messages of the parts, one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return Messages(
+            sender=np.concatenate([part.sender for part in parts]),
+            receiver=np.concatenate([part.receiver for part in parts]),
+            bytes=np.concatenate([part.bytes for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everyone:
+    """Every member of each of `parts` sends `bytes` bytes to each other member of its part."""
+
+    parts: tuple[tuple[int, ...], ...]
+    bytes: float
+
+    def listed(self) -> Messages:
+        """The messages one by one."""
+        sender, receiver = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for part in self.parts:
+            ranks = np.array(part, dtype=np.int64)
+            one, other = (axis.ravel() for axis in np.meshgrid(ranks, ranks, indexing="ij"))
+            apart = one != other
+            sender.append(one[apart])
+            receiver.append(other[apart])
+        ends = np.concatenate(sender), np.concatenate(receiver)
+        return Messages(sender=ends[0], receiver=ends[1], bytes=np.full(len(ends[0]), self.bytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simcluster.cluster.wiring import Graph
 
 NO_WIRE = -1
-_SWITCHES = ("leaf", "spine", "core")
+_SWITCHES = ("leaf", "spine", "core", "top")
 
 
 class Ports:

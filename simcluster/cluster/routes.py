@@ -8,15 +8,19 @@ switches and the receiver's NIC.  With rail forwarding it first crosses NVLink t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simcluster.cluster import topology
+from simcluster.cluster import topology, wiring
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.messages import Crossing, Floats, Ints, Load, Messages, Reduction
 from simcluster.cluster.ports import NO_WIRE, Ports
-from simcluster.cluster.trunks import NoWayError, Trunks, mixed
+from simcluster.cluster.trunks import NoWayError, Trunks, added, mixed
+
+if TYPE_CHECKING:
+    from simcluster.cluster.wiring import Graph
 
 
 class CutOffError(Exception):
@@ -59,9 +63,18 @@ class Routes:
         self.wires = tuple((tail, head) for tail, head, _, _ in listed)
         number = {(tail, head): index for index, (tail, head, _, _) in enumerate(listed)}
         self._ports = Ports(cluster, self.graph, number)
-        self._trunks = Trunks(self.graph.subgraph(self._ports.anchors).copy(), number)
+        self._trunks = Trunks(self._switches(), number)
         self._anchor: Ints = np.array([self._trunks.number[name] for name in self._ports.anchor_of_nic], dtype=np.int64)
         self._stated_latency = any(data.get("latency") is not None for _, _, data in self.graph.edges(data=True))
+
+    def _switches(self) -> Graph:
+        """The graph between the NICs, in the order of the whole one: ways are drawn by the numbers of switches, and
+        networkx' own subgraph comes in the order of a set."""
+        kept = dict.fromkeys(self._ports.anchors)
+        between = wiring.empty()
+        between.add_nodes_from((name, data) for name, data in self.graph.nodes(data=True) if name in kept)
+        between.add_edges_from((a, b, data) for a, b, data in self.graph.edges(data=True) if a in kept and b in kept)
+        return between
 
     @property
     def inside_latency_s(self) -> float:
@@ -71,27 +84,26 @@ class Routes:
     def load(self, messages: Messages, reductions: tuple[Reduction, ...] = ()) -> Load:
         """Bytes on every wire that `messages` and `reductions` cross together; CutOffError where a way is missing."""
         way = self._segments(messages)
-        wires = len(self.capacity)
-        total = np.bincount(way.wire, weights=messages.bytes[way.message], minlength=wires).astype(np.float64)
+        crossed: list[tuple[Ints, Floats]] = [(way.wire, messages.bytes[way.message])]
         if self.cluster.routing.seed is None:
             switches = len(self._trunks.names)
             pair, where = np.unique(way.tail * switches + way.head, return_inverse=True)
             size = np.bincount(where, weights=messages.bytes[way.trunk]).astype(np.float64)
-            total += self._trunks.spread(pair // switches, pair % switches, size, wires)
+            crossed += self._trunks.spread(pair // switches, pair % switches, size)
         else:
             message, wire = self._drawn(messages, way)
-            total += np.bincount(wire, weights=messages.bytes[message], minlength=wires)
+            crossed.append((wire, messages.bytes[message]))
         latency_s = float(way.latency_s.max(initial=0.0))
         nvlink_bytes = float((way.nvlink_hops * messages.bytes).sum())
         infiniband_bytes = float(messages.bytes[way.outside].sum())
         for reduction in reductions:
-            sums = self._reduce(total, reduction)
+            sums = self._reduce(crossed, reduction)
             nvlink_bytes, infiniband_bytes = nvlink_bytes + sums[0], infiniband_bytes + sums[1]
             latency_s = max(latency_s, sums[2])
-        used = np.flatnonzero(total)
+        used, sizes = added(crossed, len(self.capacity))
         return Load(
             wire=used,
-            bytes=total[used],
+            bytes=sizes,
             latency_s=latency_s,
             nvlink_bytes=nvlink_bytes,
             infiniband_bytes=infiniband_bytes,
@@ -195,30 +207,27 @@ class Routes:
         ]
         return np.array(each, dtype=np.float64)[where]
 
-    def _reduce(self, total: Floats, reduction: Reduction) -> tuple[float, float, float]:
-        """Add a reduction's bytes to `total`; its bytes over NVLink and InfiniBand, and its latency (s)."""
+    def _reduce(self, crossed: list[tuple[Ints, Floats]], reduction: Reduction) -> tuple[float, float, float]:
+        """Add a reduction's bytes to `crossed`; its bytes over NVLink and InfiniBand, and its latency (s)."""
         ranks = np.array(reduction.ranks, dtype=np.int64)
         ports = self._ports
         if reduction.tier == "nvlink":
             out, into = ports.nvlink_out[ranks], ports.nvlink_in[ranks]
             self._need((out != NO_WIRE) & (into != NO_WIRE), ranks, "its NVLink is gone")
-            total[out] += reduction.bytes
-            total[into] += reduction.bytes
+            crossed += [(wires, np.full(len(wires), reduction.bytes)) for wires in (out, into)]
             return reduction.bytes * len(ranks), 0.0, ports.inside_latency_s
         assert self.cluster.infiniband is not None
         nics = ports.nic_of_rank[ranks]
         self._need(nics >= 0, ranks, "no NIC of its node is left")
         plugged = nics[ports.nic_out[nics] != NO_WIRE]
-        np.add.at(total, ports.nic_out[plugged], reduction.bytes)
-        np.add.at(total, ports.nic_in[plugged], reduction.bytes)
         try:
             up, down = self._trunks.tree(np.unique(self._anchor[nics]))
         except NoWayError as error:
             anchors = self._anchor[nics]
             lost, met = (int(np.argmax(anchors == end)) for end in (error.tail, error.head))
             raise self._cut_off(int(ranks[lost]), int(ranks[met]), self._between(error)) from None
-        total[up] += reduction.bytes
-        total[down] += reduction.bytes
+        for wires in (ports.nic_out[plugged], ports.nic_in[plugged], up, down):
+            crossed.append((wires, np.full(len(wires), reduction.bytes)))
         return 0.0, reduction.bytes * len(ranks), self.cluster.infiniband.latency_s
 
     def _need(self, there: NDArray[np.bool_], ranks: Ints, where: str) -> None:

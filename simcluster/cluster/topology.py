@@ -11,19 +11,19 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-import networkx as nx
-
-from simcluster.cluster import fabrics
+from simcluster.cluster import fabrics, wiring
 from simcluster.cluster.cluster import Cluster, Fault
 from simcluster.cluster.wiring import WireClass, gpu, join, nic, nvswitch, pcie_root
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from simcluster.cluster.wiring import Graph
 
 
 def build(cluster: Cluster) -> Graph:
     """The graph of `cluster`; edges that are wires have `capacity` (bytes/s), `wire_class` and `latency` (s, None)."""
-    graph: Graph = nx.DiGraph()
+    graph = wiring.empty()
     for node in range(cluster.nodes):
         _add_node(graph, cluster, node)
     if cluster.uses_nics:
@@ -74,6 +74,8 @@ def _damage(graph: Graph, fault: Fault) -> None:
 
 def mutually_reachable(name: str, cables: Iterable[tuple[str, str]], ends: Collection[str]) -> set[str]:
     """What one can go to from `name`, and come back from, along directed cables; `ends` pass nothing on."""
+    import networkx as nx
+
     listed = list(cables)
     there: nx.DiGraph[Any] = nx.DiGraph([cable for cable in listed if cable[0] == name or cable[0] not in ends])
     back: nx.DiGraph[Any] = nx.DiGraph([cable for cable in listed if cable[1] == name or cable[1] not in ends])

@@ -6,7 +6,7 @@ the edges that lie on a shortest way to it: from a switch, every such edge leads
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,10 +55,10 @@ class Trunks:
         self._ways: dict[int, _Ways] = {}
         self._shares: dict[tuple[int, int], tuple[Ints, Floats]] = {}
 
-    def spread(self, tail: Ints, head: Ints, size: Floats, wires: int) -> Floats:
-        """Bytes on each of `wires` wires where `size[i]` bytes go from `tail[i]` to `head[i]`, split evenly over the
-        shortest next hops at every switch."""
-        total = np.zeros(wires)
+    def spread(self, tail: Ints, head: Ints, size: Floats) -> list[tuple[Ints, Floats]]:
+        """Wires and bytes on them where `size[i]` bytes go from `tail[i]` to `head[i]`, split evenly over the shortest
+        next hops at every switch; entries of one wire add up."""
+        crossed: list[tuple[Ints, Floats]] = []
         for target in np.unique(head).tolist():
             mine = head == target
             ways = self.reach(target, tail[mine])
@@ -68,16 +68,15 @@ class Trunks:
             for hops in range(far, 0, -1):
                 edge = ways.edge[distance == hops]
                 flow = at[self._tail[edge]] / ways.degree[self._tail[edge]]
-                total[self._wire[edge]] += flow
+                crossed.append((self._wire[edge], flow))
                 at += np.bincount(self._head[edge], weights=flow, minlength=len(at))
-        return total
+        return crossed
 
     def shares(self, tail: int, head: int) -> tuple[Ints, Floats]:
         """The wires from one switch to another, and the share of a message that each carries."""
         if (tail, head) not in self._shares:
-            one = self.spread(np.array([tail]), np.array([head]), np.ones(1), int(self._wire.max(initial=-1)) + 1)
-            wire = np.flatnonzero(one)
-            self._shares[tail, head] = (wire, one[wire])
+            one = self.spread(np.array([tail]), np.array([head]), np.ones(1))
+            self._shares[tail, head] = added(one, int(self._wire.max(initial=-1)) + 1)
         return self._shares[tail, head]
 
     def drawn(self, tail: Ints, head: Ints, key: NDArray[np.uint64]) -> tuple[Ints, Ints]:
@@ -161,6 +160,18 @@ class Trunks:
         edge = edge[np.argsort(self._tail[edge], kind="stable")]
         degree = np.bincount(self._tail[edge], minlength=count)
         return _Ways(hops=hops, edge=edge, first=np.cumsum(degree) - degree, degree=degree)
+
+
+def added(crossed: Sequence[tuple[Ints, Floats]], wires: int) -> tuple[Ints, Floats]:
+    """The wires that carry anything, each once, and the sum of their entries."""
+    wire = np.concatenate([np.zeros(0, dtype=np.int64), *(one for one, _ in crossed)])
+    size = np.concatenate([np.zeros(0), *(each for _, each in crossed)])
+    if len(wire) < wires:  # a small group in a large cluster
+        used, where = np.unique(wire[size > 0], return_inverse=True)
+        return used, np.bincount(where, weights=size[size > 0], minlength=len(used)).astype(np.float64)
+    total = np.bincount(wire, weights=size, minlength=wires).astype(np.float64)
+    used = np.flatnonzero(total)
+    return used, total[used]
 
 
 def mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

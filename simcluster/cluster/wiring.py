@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import networkx as nx
+from typing import TYPE_CHECKING, TypeAlias
 
 from simcluster.cluster.cluster import Cluster
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Graph: TypeAlias = "nx.DiGraph[str]"
 
 
+def empty() -> Graph:
+    """A graph without nodes.  networkx takes a fifth of a second to import, and a folded run draws no graph."""
+    import networkx as nx
+
+    return nx.DiGraph()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireClass:
-    """A family of wires that a report sums over: `kind` is nvlink, pcie, nic, leaf or spine, seen in one `direction`.
+    """A family of wires that a report sums over: `kind` is nvlink, pcie, nic, leaf, spine or core, seen in one
+    `direction`.
 
     nvlink out/in: GPU to NVSwitch and back, or GPU to GPU of a mesh (out).  pcie out/in: GPU to the PCIe root and back.
     nic out/in: NIC to its switch and back.  leaf: leaf to spine (up) and back (down), a dragonfly's cables inside a
     group (local), a torus' cables (x+, x-, …).  spine: spine to core and back, a dragonfly's cables between groups
-    (global).
+    (global).  core: core to top and back.
     """
 
     kind: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Phase = Literal["prefill", "decode"]
@@ -13,13 +14,15 @@ class Workload:
     """`batch` sequences over the whole deployment.
 
     Prefill runs `length` tokens of each; decode generates one token for each, whose cache holds `length` tokens.  The
-    step is repeated `steps` times back to back.
+    step is repeated `steps` times back to back.  `expert_load` holds the relative popularity of experts by index, 1 for
+    those not named: each token's copies go to expert e with the share w_e / sum(w).
     """
 
     phase: Phase
     batch: int
     length: int
     steps: int
+    expert_load: Mapping[int, float] = field(default_factory=dict, hash=False)
 
     @property
     def tokens_per_sequence(self) -> int:

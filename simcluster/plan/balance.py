@@ -5,48 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from simcluster.model import parameters
-from simcluster.plan.layout import Layout
 from simcluster.plan.share import Share
 
 
-def balance(share: Share, memory_bytes: float) -> dict[str, float]:
-    """Experts per GPU group, and the spread of load over experts and of expert work and memory over ranks.
+def balance(share: Share, *, flops: Sequence[float], memory_bytes: Sequence[float]) -> dict[str, float]:
+    """Experts per GPU group, and the spread of token copies over groups and of work and memory over ranks.
 
-    Routing is uniform, so every expert gets batch tokens x top_k / experts copies; a rank's expert work follows the
-    experts its place holds, and so does its memory around the mean `memory_bytes`.
+    A GPU group is the ranks of one ep coordinate j; it gets P_j of all token copies, ep·P_j times the mean
+    (`Share.expert_loads`).  `flops` and `memory_bytes` are those of a rank of each coordinate, or one number where all
+    are equal; every coordinate has equally many ranks.  Where experts are not equally popular, `hottest_gpu_group` is
+    the coordinate that gets most copies, the first of equals.
     """
-    moe = share.model.moe
-    if moe is None:
-        return {
-            "experts_per_gpu_group": 0,
-            "expert_load_variance": 0.0,
-            "expert_load_max_over_mean": 1.0,
-            "compute_variance": 0.0,
-            "memory_variance": 0.0,
-        }
-    layout = Layout(degrees=share.degrees, gpus_per_node=1)
-    per_expert = share.workload.tokens * moe.top_k / moe.experts
-    load = [per_expert] * moe.experts
-    held = [
-        len(layout.seat(rank, experts=moe.experts, layers=share.model.layers, nics_per_node=1).experts)
-        for rank in range(share.degrees.gpus)
-    ]
-    work = [per_expert * count for count in held]
-    weights = share.model.precision.bytes_of("weights") * share.layers / share.degrees.etp
-    one_expert_bytes = parameters.mlp(share.model, moe.expert) * weights
-    mean_held = fmean(held)
-    memory = [memory_bytes + (count - mean_held) * one_expert_bytes for count in held]
-    return {
-        "experts_per_gpu_group": moe.experts / share.degrees.ep,
-        "expert_load_variance": _variance(load),
-        "expert_load_max_over_mean": max(load) / fmean(load),
-        "compute_variance": _variance(work),
-        "memory_variance": _variance(memory),
+    moe, loads, load = share.model.moe, share.expert_loads, share.workload.expert_load
+    popular = {load.get(expert, 1.0) for expert in range(moe.experts)} if moe is not None else set()
+    found = {
+        "experts_per_gpu_group": 0 if moe is None else moe.experts / share.degrees.ep,
+        "expert_load_variance": _variance(loads),
+        "expert_load_max_over_mean": max(loads) / fmean(loads),
+        "compute_variance": _variance(flops),
+        "memory_variance": _variance(memory_bytes),
     }
+    return found | ({"hottest_gpu_group": loads.index(max(loads))} if len(popular) > 1 else {})
 
 
 def _variance(values: Sequence[float]) -> float:
-    """Population variance / mean squared."""
+    """Population variance / mean squared; 0 of nothing but zeros."""
     mean = fmean(values)
-    return fmean([(value / mean - 1) ** 2 for value in values])
+    return fmean([(value / mean - 1) ** 2 for value in values]) if mean else 0.0

@@ -7,13 +7,18 @@ neighbouring tensor ranks share a node.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from simcluster.plan.degrees import Degrees
 
 Axis = Literal["tp", "cp", "dp", "pp", "etp", "ep", "edp"]
 Group = tuple[int, ...]
+Ints = NDArray[np.int64]
 
 _ATTENTION: tuple[Axis, ...] = ("tp", "cp", "dp", "pp")
 _EXPERT: tuple[Axis, ...] = ("etp", "ep", "edp", "pp")
@@ -43,6 +48,43 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Groups(Sequence[Group]):
+    """The groups of one axis: `size` ranks each, `stride` apart, that together hold all `ranks`; listed one by one only
+    where they are asked for."""
+
+    ranks: int
+    stride: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.ranks // self.size
+
+    @overload
+    def __getitem__(self, index: int) -> Group: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Group, ...]: ...
+    def __getitem__(self, index: int | slice) -> Group | tuple[Group, ...]:
+        if isinstance(index, slice):
+            return tuple(self[one] for one in range(len(self))[index])
+        number = range(len(self))[index]
+        start = number // self.stride * self.stride * self.size + number % self.stride
+        return tuple(range(start, start + self.stride * self.size, self.stride))
+
+    def firsts(self) -> Ints:
+        """The lowest rank of each group."""
+        group = np.arange(len(self))
+        return group // self.stride * self.stride * self.size + group % self.stride
+
+    def of_rank(self, rank: Ints) -> Ints:
+        """The number of each rank's group."""
+        return rank // (self.stride * self.size) * self.stride + rank % self.stride
+
+    def place_of(self, rank: Ints) -> Ints:
+        """Each rank's place in its group."""
+        return rank // self.stride % self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """The ranks of a plan on nodes of `gpus_per_node` GPUs."""
 
@@ -53,15 +95,9 @@ class Layout:
         """The rank's index along `axis`."""
         return rank // self._stride(axis) % int(getattr(self.degrees, axis))
 
-    def groups(self, axis: Axis) -> tuple[Group, ...]:
+    def groups(self, axis: Axis) -> Groups:
         """Ranks that differ only along `axis`, in that axis' order: one group per set of other coordinates."""
-        stride, size = self._stride(axis), int(getattr(self.degrees, axis))
-        block = stride * size
-        return tuple(
-            tuple(range(start + offset, start + offset + block, stride))
-            for start in range(0, self.degrees.gpus, block)
-            for offset in range(stride)
-        )
+        return Groups(ranks=self.degrees.gpus, stride=self._stride(axis), size=int(getattr(self.degrees, axis)))
 
     def seat(self, rank: int, *, experts: int, layers: int, nics_per_node: int) -> Seat:
         """Everything about one rank; `experts` and `layers` are the model's, cut evenly over ep and pp."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 
 from simcluster.model.transformer import Model, Moe
 from simcluster.model.workload import Workload
@@ -11,7 +12,10 @@ from simcluster.plan.degrees import Degrees
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one rank holds and does; every rank's share is equal while degrees divide what they cut."""
+    """What one rank holds and does.
+
+    Degrees divide what they cut, so every rank's share is equal but for the token copies that its experts receive.
+    """
 
     model: Model
     degrees: Degrees
@@ -34,6 +38,24 @@ class Share:
     def experts(self) -> int:
         """Experts on a rank (each cut over etp)."""
         return self.model.moe.experts // self.degrees.ep if self.model.moe else 0
+
+    @property
+    def expert_shares(self) -> tuple[float, ...]:
+        """Each ep coordinate's part P_j of all token copies, adding up to 1; empty where all get the same.
+
+        P_j = sum of w_e over the experts j·n … (j+1)·n - 1 that it holds / sum of all w_e, with n = experts / ep.
+        """
+        moe, load = self.model.moe, self.workload.expert_load
+        if moe is None or not load:
+            return ()
+        weights = [load.get(expert, 1.0) for expert in range(moe.experts)]
+        held = [fsum(weights[first : first + self.experts]) for first in range(0, moe.experts, self.experts)]
+        return () if len(set(held)) == 1 else tuple(weight / fsum(held) for weight in held)
+
+    @property
+    def expert_loads(self) -> tuple[float, ...]:
+        """Token copies at each ep coordinate over their mean, ep·P_j; (1,) where all get the same."""
+        return tuple(self.degrees.ep * part for part in self.expert_shares) or (1.0,)
 
     @property
     def vocab(self) -> int:

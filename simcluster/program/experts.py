@@ -21,6 +21,9 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
     and back, and an all-gather over tp gives every lane every token again.  Shared experts then run whole on each
     lane's own tokens.  With ep = 1 and etp = tp nothing travels: experts and shared experts are cut over the same
     ranks and one all-reduce adds their parts.  A collective over a group of one does not exist.
+
+    Where experts are unevenly popular, ep coordinate j receives ep·P_j times the mean of copies (`Share.expert_loads`);
+    payloads stay the mean, tensors of received copies have the size of the most loaded coordinate.
     """
     model, types, degrees = share.model, share.model.precision, share.degrees
     tokens, hidden = share.expert_tokens, model.hidden
@@ -63,13 +66,24 @@ def _lower_router(tape: Tape, share: Share, moe: Moe, tokens: float) -> None:
 def _lower_dispatch(tape: Tape, share: Share, copies: float, chosen: Copies) -> None:
     """Send each copy to its expert's rank (all-to-all over ep), then show it to every lane of that expert.
 
-    Uniform routing: a rank keeps 1/ep of its copies, sends the rest, and receives as many as it sent.
+    Uniform routing: a rank keeps 1/ep of its copies, sends the rest, and receives as many as it sent.  Uneven: it sends
+    P_j of its copies to coordinate j, which receives ep·P_j times as many as it sent.
     """
     degrees, size = share.degrees, share.model.hidden * share.model.precision.bytes_of("dispatch")
+    shares, most = share.expert_shares, max(share.expert_loads)
     sent = copies * size
     if degrees.ep > 1:
-        makes = {"arrived": sent}
-        tape.collective("moe.dispatch", "all_to_all", "ep", sent, makes=makes, frees=("copies",), copies=chosen)
+        tape.collective(
+            "moe.dispatch",
+            "all_to_all",
+            "ep",
+            sent,
+            makes={"arrived": sent * most},
+            frees=("copies",),
+            copies=chosen,
+            shares=shares,
+            received=True,
+        )
         tape.rename("arrived", "copies")
     if degrees.splits_tokens and degrees.etp > 1:
         gathered = sent * degrees.etp
@@ -78,16 +92,19 @@ def _lower_dispatch(tape: Tape, share: Share, copies: float, chosen: Copies) -> 
             "all_gather",
             "etp",
             gathered,
-            makes={"gathered": gathered},
+            makes={"gathered": gathered * most},
             frees=("copies",),
+            shares=shares,
+            received=True,
         )
         tape.rename("gathered", "copies")
 
 
 def _lower_experts(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
-    """Grouped GEMMs of this rank's experts on `copies` copies, the inner width cut over etp."""
+    """Grouped GEMMs of a rank's experts on `copies` copies, the mean over ranks, the inner width cut over etp."""
     model, types = share.model, share.model.precision
     compute, inner = types.bytes_of("compute"), moe.expert.hidden // share.degrees.etp
+    received = [copies * load for load in share.expert_loads]
     up = GroupedGemm(
         rows=copies,
         n=moe.expert.up_matrices * inner,
@@ -98,10 +115,11 @@ def _lower_experts(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
         weight_bytes=types.bytes_of("weights"),
         output_bytes=compute,
     )
-    wide, narrow = copies * moe.expert.up_matrices * inner * compute, copies * inner * compute
-    tape.compute("moe.experts", up, makes={"raised": wide}, frees=("copies",))
-    activation = ElementWise(read_bytes=wide, write_bytes=narrow)
-    tape.compute("moe.activation", activation, makes={"activated": narrow}, frees=("raised",))
+    wide, narrow = ([rows * width * compute for rows in received] for width in (moe.expert.up_matrices * inner, inner))
+    ups = [replace(up, rows=rows) for rows in received]
+    tape.compute_received("moe.experts", ups, makes={"raised": max(wide)}, frees=("copies",))
+    activations = [ElementWise(read_bytes=read, write_bytes=write) for read, write in zip(wide, narrow, strict=True)]
+    tape.compute_received("moe.activation", activations, makes={"activated": max(narrow)}, frees=("raised",))
     down = GroupedGemm(
         rows=copies,
         n=model.hidden,
@@ -112,13 +130,15 @@ def _lower_experts(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
         weight_bytes=types.bytes_of("weights"),
         output_bytes=types.bytes_of("communication"),
     )
-    outputs = copies * model.hidden * types.bytes_of("communication")
-    tape.compute("moe.experts", down, makes={"outputs": outputs}, frees=("activated",))
+    downs = [replace(down, rows=rows) for rows in received]
+    outputs = max(received) * model.hidden * types.bytes_of("communication")
+    tape.compute_received("moe.experts", downs, makes={"outputs": outputs}, frees=("activated",))
 
 
 def _lower_combine(tape: Tape, share: Share, copies: float, chosen: Copies) -> None:
     """Add the lanes' partial outputs (reduce-scatter over etp), then send each copy's output home (all-to-all)."""
     degrees, size = share.degrees, share.model.hidden * share.model.precision.bytes_of("communication")
+    shares, most = share.expert_shares, max(share.expert_loads)
     if degrees.splits_tokens and degrees.etp > 1:
         whole = copies * size * degrees.etp
         tape.collective(
@@ -126,14 +146,23 @@ def _lower_combine(tape: Tape, share: Share, copies: float, chosen: Copies) -> N
             "reduce_scatter",
             "etp",
             whole,
-            makes={"scattered": copies * size},
+            makes={"scattered": copies * size * most},
             frees=("outputs",),
+            shares=shares,
+            received=True,
         )
         tape.rename("scattered", "outputs")
     if degrees.ep > 1:
         sent = copies * size
-        makes = {"arrived": sent}
         tape.collective(
-            "moe.combine", "all_to_all", "ep", sent, makes=makes, frees=("outputs",), copies=chosen, back=True
+            "moe.combine",
+            "all_to_all",
+            "ep",
+            sent,
+            makes={"arrived": sent},
+            frees=("outputs",),
+            copies=chosen,
+            back=True,
+            shares=shares,
         )
         tape.rename("arrived", "outputs")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from simcluster.kernels import ElementWise
 from simcluster.model.transformer import Moe
 from simcluster.plan.layout import Axis, Layout
@@ -15,10 +17,12 @@ from simcluster.program.stream import norm, normed_bytes, stream_bytes
 from simcluster.program.tape import Tape
 
 
+@lru_cache(maxsize=16)
 def lower(share: Share, layout: Layout) -> Program:
     """The program of one step: embedding, every layer's attention and feed-forward part, head.
 
-    Embedding and head exist only with a vocabulary.  Each layer is lowered by itself and carries its own index.
+    Embedding and head exist only with a vocabulary.  Each layer is lowered by itself and carries its own index.  The
+    last few programs are kept: a sweep over hardware replays the same one.
     """
     tape = Tape(adds=share.model.precision.communication)
     _lower_embedding(tape, share)
@@ -38,6 +42,7 @@ def lower(share: Share, layout: Layout) -> Program:
         ranks=share.degrees.gpus,
         steps=share.workload.steps,
         tokens=share.workload.tokens,
+        shares=share.expert_shares,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import fsum
 from typing import Literal
 
 from simcluster.kernels import Kernel
-from simcluster.plan.layout import Axis, Group
+from simcluster.plan.layout import Axis as Axis
+from simcluster.plan.layout import Groups as Groups
 
 CollectiveKind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send_recv"]
 
@@ -35,7 +37,7 @@ ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
     """How the tokens of an all-to-all are copied: each, of `token_bytes`, to `top_k` of `experts` experts, chosen
-    uniformly."""
+    uniformly unless the collective has `shares`."""
 
     top_k: int
     experts: int
@@ -47,7 +49,11 @@ class Compute:
     """One kernel, run by every rank on its compute stream.
 
     `layer` is None outside the layers.  `after` holds indices of earlier operations whose results it needs on the same
-    rank.  `live` holds the activations alive while it runs, in bytes by name.
+    rank.  `live` holds the activations alive while it runs, in bytes by name, of the most loaded ranks; `received` is
+    how many of these bytes are received token copies or made of them.
+
+    Where experts are unevenly popular, a kernel whose size depends on received copies has one of `kernels` for each
+    coordinate on the ep axis, in order, and `kernel` is that of the most loaded one.  Empty: every rank runs `kernel`.
     """
 
     name: str
@@ -55,6 +61,8 @@ class Compute:
     kernel: Kernel
     after: tuple[int, ...]
     live: Mapping[str, float]
+    kernels: tuple[Kernel, ...] = ()
+    received: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +71,12 @@ class Collective:
 
     `payload_bytes` is nccl-tests' size: the buffer of an all-reduce, the total output of an all-gather, each rank's
     whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `dtype` is what is added in an
-    all-reduce; `copies` marks the all-to-alls of an expert layer, `back` the one that returns the tokens.
+    all-reduce; `copies` marks the all-to-alls of an expert layer, `back` the one that returns the tokens.  `live` and
+    `received` are a `Compute`'s.
+
+    `shares` holds each ep coordinate's part of all token copies, adding up to 1; empty: even.  `payload_bytes` is then
+    the mean.  On the axis `ep` every member sends shares[j] · payload_bytes to member j, or with `back` member i sends
+    shares[i] · payload_bytes to each; on another axis the group at ep coordinate j has ep · shares[j] · payload_bytes.
     """
 
     name: str
@@ -76,13 +89,15 @@ class Collective:
     dtype: str = "bf16"
     copies: Copies | None = None
     back: bool = False
+    shares: tuple[float, ...] = ()
+    received: float = 0.0
 
 
 Operation = Compute | Collective
 
 
 def live_bytes(operation: Operation) -> float:
-    """Activation memory in use while the operation runs."""
+    """Activation memory in use while the operation runs, on the most loaded ranks."""
     return sum(operation.live.values())
 
 
@@ -91,16 +106,36 @@ class Program:
     """The operations of one step, repeated `steps` times back to back by `ranks` ranks.
 
     All ranks run the same operations; their order in the tuple is program order on both streams.  `tokens` is what one
-    step of all ranks together processes (prefill) or generates (decode).
+    step of all ranks together processes (prefill) or generates (decode).  `shares` holds each ep coordinate's part of
+    all token copies; empty: even.
     """
 
     operations: tuple[Operation, ...]
-    groups: Mapping[Axis, tuple[Group, ...]]
+    groups: Mapping[Axis, Groups]
     ranks: int
     steps: int
     tokens: int
+    shares: tuple[float, ...] = ()
 
     @property
     def fullest(self) -> Operation:
         """The operation that needs most activation memory, the first of equals."""
         return max(self.operations, key=live_bytes)
+
+    @property
+    def flops(self) -> tuple[float, ...]:
+        """Counted FLOPs of one step on a rank of each ep coordinate; one number where all are equal."""
+        counted = [operation for operation in self.operations if isinstance(operation, Compute)]
+        same = fsum(operation.kernel.flops for operation in counted if not operation.kernels)
+        uneven = [operation.kernels for operation in counted if operation.kernels]
+        return tuple(same + fsum(kernels[at].flops for kernels in uneven) for at in range(len(self.shares) or 1))
+
+    @property
+    def activation_bytes(self) -> tuple[float, ...]:
+        """Most activation memory on a rank of each ep coordinate; one number where all are equal.
+
+        A rank has P_j / max(P) of the received copies' bytes that the most loaded has.
+        """
+        moments = {(live_bytes(operation), operation.received) for operation in self.operations}
+        missing = [1 - share / max(self.shares) for share in self.shares] or [0.0]
+        return tuple(max(live - part * received for live, received in moments) for part in missing)

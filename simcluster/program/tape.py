@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from simcluster.kernels import Kernel
 from simcluster.plan.layout import Axis
@@ -13,7 +13,9 @@ class Tape:
     """Records operations one after another; each needs the result of the one before it.
 
     Tensors are named: an operation `makes` tensors (bytes by name), which live until an operation that `frees` them has
-    run.  Making a name that is alive is a mistake of the lowering.  `adds` is the type that reductions add.
+    run.  Making a name that is alive is a mistake of the lowering.  Tensors made as `received` hold token copies that
+    ranks received, or what was made of them, in the size they have on the most loaded ranks.  `adds` is the type that
+    reductions add.
     """
 
     def __init__(self, adds: str = "bf16") -> None:
@@ -21,11 +23,32 @@ class Tape:
         self.operations: list[Operation] = []
         self.layer: int | None = None
         self._alive: dict[str, float] = {}
+        self._received: set[str] = set()
 
     def compute(self, name: str, kernel: Kernel, *, makes: dict[str, float], frees: Iterable[str] = ()) -> None:
-        live = self._live(makes)
-        self.operations.append(Compute(name=name, layer=self.layer, kernel=kernel, after=self._previous(), live=live))
+        self._compute(name, kernel, (), self._live(makes))
         self._free(frees)
+
+    def compute_received(
+        self, name: str, kernels: Sequence[Kernel], *, makes: dict[str, float], frees: Iterable[str] = ()
+    ) -> None:
+        """A kernel on received copies: one for all ranks, or one per ep coordinate; it makes received tensors."""
+        fullest = max(kernels, key=lambda kernel: kernel.bytes)
+        self._compute(name, fullest, tuple(kernels) if len(kernels) > 1 else (), self._live(makes, received=True))
+        self._free(frees)
+
+    def _compute(self, name: str, kernel: Kernel, kernels: tuple[Kernel, ...], live: dict[str, float]) -> None:
+        self.operations.append(
+            Compute(
+                name=name,
+                layer=self.layer,
+                kernel=kernel,
+                kernels=kernels,
+                after=self._previous(),
+                live=live,
+                received=self._received_bytes(),
+            )
+        )
 
     def collective(
         self,
@@ -38,8 +61,11 @@ class Tape:
         frees: Iterable[str] = (),
         copies: Copies | None = None,
         back: bool = False,
+        shares: tuple[float, ...] = (),
+        received: bool = False,
     ) -> None:
-        live = self._live(makes)
+        """One collective; `received` says whether what it makes is received copies."""
+        live = self._live(makes, received=received)
         self.operations.append(
             Collective(
                 name=name,
@@ -52,6 +78,8 @@ class Tape:
                 dtype=self._adds,
                 copies=copies,
                 back=back,
+                shares=shares,
+                received=self._received_bytes(),
             )
         )
         self._free(frees)
@@ -63,17 +91,26 @@ class Tape:
     def free(self, name: str) -> None:
         """Let a tensor go that the last operation read."""
         del self._alive[name]
+        self._received.discard(name)
 
     def rename(self, old: str, new: str) -> None:
         """Call the tensor `old` by the name the next operation knows it by."""
         self._alive[new] = self._alive.pop(old)
+        if old in self._received:
+            self._received.remove(old)
+            self._received.add(new)
 
     def _previous(self) -> tuple[int, ...]:
         return (len(self.operations) - 1,) if self.operations else ()
 
-    def _live(self, makes: dict[str, float]) -> dict[str, float]:
+    def _received_bytes(self) -> float:
+        return sum(self._alive[name] for name in sorted(self._received))
+
+    def _live(self, makes: dict[str, float], *, received: bool = False) -> dict[str, float]:
         assert self._alive.keys().isdisjoint(makes), f"already alive: {makes}"
         self._alive.update(makes)
+        if received:
+            self._received.update(makes)
         return dict(self._alive)
 
     def _free(self, names: Iterable[str]) -> None:

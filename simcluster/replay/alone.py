@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import simpy
 
-from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
 from simcluster.replay.network import Network
-from simcluster.replay.traffic import Traffic
+from simcluster.traffic.traffic import Traffic
+from simcluster.traffic.wires import Wires
 
 
-def seconds_alone(load: Traffic, payload_bytes: float, routes: Routes) -> float:
+def seconds_alone(load: Traffic, payload_bytes: float, wires: Wires) -> float:
     """How long the collective takes beside the cluster's background; every wire must have carried its bytes."""
     env = simpy.Environment()
-    network = Network(env, routes)
+    network = Network(env, wires)
     done = env.event()
     network.start(load, payload_bytes, done)
     env.run()

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from simcluster.replay.sharing import Crossings, Floats, Ints
+from simcluster.traffic.crossings import Crossings, Floats, Ints
 
 Numbers = NDArray[np.uint32]
 """Flows of entries.  Unsigned, so that compiled code need not ask whether an index counts from the end."""

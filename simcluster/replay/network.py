@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import simpy
 
-from simcluster.cluster.routes import Routes
 from simcluster.errors import BrokenLawError
-from simcluster.replay.background import background
-from simcluster.replay.sharing import Crossings, Floats, FlowSet, Ints
-from simcluster.replay.traffic import Leg, Traffic
-from simcluster.timeline.timeline import LinkLoads, Wiring
+from simcluster.replay.sharing import FlowSet
+from simcluster.timeline.timeline import LinkLoads
+from simcluster.traffic.crossings import Crossings, Floats, Ints
+from simcluster.traffic.traffic import Leg, Traffic
+from simcluster.traffic.wires import Wires
 
 _AFTER_ALL = 2
 """Priority of the re-solve: after every simpy event (urgent 0, normal 1) of the same instant has been handled."""
@@ -64,26 +64,26 @@ class _Transfer:
 
 
 class Network:
-    """The wires of `routes` and the transfers on them.
+    """The wires and the transfers on them.
 
     Transfers that start or end at the same instant are handled together, and the fair rates of a set of concurrent
     transfers are solved once and remembered: the layers of a model repeat the same few sets.  Background streams take
     their share of the wires all the time.
     """
 
-    def __init__(self, env: simpy.Environment, routes: Routes) -> None:
+    def __init__(self, env: simpy.Environment, wires: Wires) -> None:
         self._env = env
-        self._routes = routes
-        self._capacity = routes.capacity
+        self._wires = wires
+        self._capacity = wires.capacity
         self._transfers: list[_Transfer] = []
         self._numbers: dict[Leg, int] = {}
         self._solved: dict[tuple[int, ...], tuple[int, tuple[Floats, ...]]] = {}
         self._touched = False
         self._wake: simpy.Event | None = None
-        self._expected = np.zeros(len(routes.capacity))
+        self._expected = np.zeros(len(wires))
         self._rates: list[Floats] = []
         self._history: list[tuple[float, int]] = []
-        self._background, self._demand = background(routes)
+        self._background, self._demand = wires.background, wires.demand
         self._background_rates: list[Floats] = []
         self._flows: FlowSet | None = None
         if self._background.count:
@@ -95,7 +95,7 @@ class Network:
 
     def _start_leg(self, legs: tuple[Leg, ...], payload_bytes: float, done: simpy.Event) -> None:
         leg = legs[0]
-        crossings, left = leg.crossings(), leg.progress_bytes(payload_bytes)
+        crossings, left = leg.flows, leg.progress_bytes(payload_bytes)
         self._expected += np.bincount(
             crossings.wire, weights=crossings.use * left[crossings.flow], minlength=len(self._capacity)
         )
@@ -114,28 +114,14 @@ class Network:
 
     def loads(self) -> LinkLoads:
         """The rates of all wires over the whole run."""
-        classes = self._routes.wire_class
         return LinkLoads(
             time_s=np.array([time for time, _ in self._history], dtype=np.float64),
             state=np.array([state for _, state in self._history], dtype=np.int64),
             rates=np.array(self._rates, dtype=np.float64).reshape(len(self._rates), len(self._capacity)),
             capacity=self._capacity,
-            kind=tuple(wire_class.kind for wire_class in classes),
-            direction=tuple(wire_class.direction for wire_class in classes),
-        )
-
-    def wiring(self) -> Wiring:
-        """The graph of the wires, as plain columns."""
-        graph = self._routes.graph
-        number = {name: index for index, name in enumerate(graph)}
-        cables = [(number[tail], number[head]) for tail, head in self._routes.wires]
-        plain = [(number[a], number[b]) for a, b, data in graph.edges(data=True) if "capacity" not in data]
-        return Wiring(
-            names=tuple(number),
-            kinds=tuple(data["kind"] for _, data in graph.nodes(data=True)),
-            owner=tuple(data.get("node", -1) for _, data in graph.nodes(data=True)),
-            cable=np.array(cables, dtype=np.int64).reshape(-1, 2),
-            plain=np.array(plain, dtype=np.int64).reshape(-1, 2),
+            count=self._wires.count,
+            kind=self._wires.kind,
+            direction=self._wires.direction,
         )
 
     def check_conservation(self, links: LinkLoads, end_s: float) -> None:

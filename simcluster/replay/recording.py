@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 
 import numpy as np
 
-from simcluster.timeline.timeline import Floats, LinkLoads, Operation, Timeline, Wiring
+from simcluster.timeline.timeline import Floats, Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
 
 
 class Recording:
     """Parallel columns that grow by one row a span."""
 
     def __init__(self) -> None:
-        self._rank, self._step, self._operation = array("q"), array("q"), array("q")
+        self._track, self._step, self._operation = array("q"), array("q"), array("q")
         self._arrive_s, self._start_s, self._finish_s = array("d"), array("d"), array("d")
 
     def __len__(self) -> int:
-        return len(self._rank)
+        return len(self._track)
 
-    def add(self, rank: int, step: int, operation: int, arrive_s: float, start_s: float, finish_s: float) -> None:
-        self._rank.append(rank)
+    def add(self, track: int, step: int, operation: int, arrive_s: float, start_s: float, finish_s: float) -> None:
+        self._track.append(track)
         self._step.append(step)
         self._operation.append(operation)
         self._arrive_s.append(arrive_s)
@@ -30,17 +31,18 @@ class Recording:
     def timeline(
         self,
         operations: tuple[Operation, ...],
-        ranks: int,
+        tracks: Tracks,
         steps: int,
         links: LinkLoads,
-        node_bytes: Floats,
-        wiring: Wiring,
+        node_bytes: Floats | None,
+        folding: Folding,
+        wired: Callable[[], Wiring],
     ) -> Timeline:
         return Timeline(
             operations=operations,
-            ranks=ranks,
+            tracks=tracks,
             steps=steps,
-            rank=np.array(self._rank, dtype=np.int64),
+            track=np.array(self._track, dtype=np.int64),
             step=np.array(self._step, dtype=np.int64),
             operation=np.array(self._operation, dtype=np.int64),
             arrive_s=np.array(self._arrive_s, dtype=np.float64),
@@ -48,5 +50,6 @@ class Recording:
             finish_s=np.array(self._finish_s, dtype=np.float64),
             links=links,
             node_bytes=node_bytes,
-            wiring=wiring,
+            folding=folding,
+            wired=wired,
         )

@@ -1,88 +1,92 @@
-"""What a replay needs to know of a program before the clock starts: times of kernels, loads of collectives, waits."""
+"""What a replay needs to know before the clock starts: times of kernels, who meets whom, loads of collectives."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from simcluster.cluster.gpu import KernelTime
-from simcluster.cluster.routes import CutOffError, Routes
-from simcluster.errors import InputError, Mistake, shortened
-from simcluster.program.program import Collective, Compute, Program, live_bytes
-from simcluster.replay.pattern import Group
-from simcluster.replay.pricing import Pricing
-from simcluster.replay.traffic import Traffic
-from simcluster.timeline.timeline import Floats, Operation
+from simcluster.program.program import Axis, Collective, Compute, Program, live_bytes
+from simcluster.timeline.timeline import Operation, Tracks
+from simcluster.traffic.crossings import Floats, Ints
+from simcluster.traffic.traffic import Traffic
+from simcluster.traffic.wires import Wires
 
 Need = tuple[int, int]
 """An operation of the other stream that must be done first, as (steps back, index)."""
 
 
-class Schedule:
-    """A program priced on the hardware of `routes`.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Parties:
+    """Who meets for the collectives of one axis: `of_track` is each track's party, which stands for `count` groups and
+    starts when all its `members` tracks have arrived; `name[p]` is the first few ranks of its first group."""
 
-    `kernels` and `collectives` are the two streams as indices into the program in order; `kernel_times` holds every
-    kernel's time by index; `traffics` every collective's load by index, one per group; `group_of` each rank's group
-    number by axis.  `needs` are the waits across streams, `awaited` the kernels somebody waits for.
+    of_track: Ints
+    count: Ints
+    members: Ints
+    name: tuple[tuple[int, ...], ...]
+
+    @staticmethod
+    def of(of_track: Ints, count: Ints, name: tuple[tuple[int, ...], ...]) -> Parties:
+        return Parties(of_track=of_track, count=count, members=np.bincount(of_track, minlength=len(count)), name=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meeting:
+    """One collective of one party: its load and its payload (bytes)."""
+
+    traffic: Traffic
+    payload_bytes: float
+
+    @property
+    def alone_s(self) -> float:
+        return self.traffic.alone_s(self.payload_bytes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Schedule:
+    """A program priced for some tracks on some wires.
+
+    By an operation's index: `kernels` holds a kernel's time on a healthy GPU and `seconds` on a GPU of each track,
+    `meetings` a collective's load for each party of its axis.
     """
 
-    def __init__(self, program: Program, routes: Routes) -> None:
-        self.program, self.routes = program, routes
-        gpu = routes.cluster.gpu
-        computes = {i: op for i, op in enumerate(program.operations) if isinstance(op, Compute)}
-        self._communications = {i: op for i, op in enumerate(program.operations) if isinstance(op, Collective)}
-        self.kernels, self.collectives = tuple(computes), tuple(self._communications)
-        by_kernel = {kernel: gpu.kernel_time(kernel) for kernel in {op.kernel: None for op in computes.values()}}
-        self.kernel_times: dict[int, KernelTime] = {i: by_kernel[op.kernel] for i, op in computes.items()}
-        self._pricing = Pricing(routes)
-        by_pattern: dict[tuple[object, ...], tuple[Traffic, ...]] = {}
-        for op in self._communications.values():
-            if _pattern_key(op) not in by_pattern:
-                by_pattern[_pattern_key(op)] = tuple(self._traffic(op, group) for group in program.groups[op.axis])
-        self.traffics = {i: by_pattern[_pattern_key(op)] for i, op in self._communications.items()}
-        self.group_of = {
-            axis: {rank: number for number, group in enumerate(groups) for rank in group}
-            for axis, groups in program.groups.items()
-        }
-        self.needs = self._cross_stream_needs()
-        self.awaited = frozenset(need for edges in self.needs for _, need in edges if need in self.kernel_times)
+    program: Program
+    wires: Wires
+    tracks: Tracks
+    kernels: Mapping[int, KernelTime]
+    seconds: Mapping[int, Floats]
+    parties: Mapping[Axis, Parties]
+    meetings: Mapping[int, tuple[Meeting, ...]]
+    node_bytes: Floats | None = field(repr=False)
+    _transfers: dict[int, Operation] = field(default_factory=dict, init=False, repr=False)
 
-    def _traffic(self, op: Collective, group: Group) -> Traffic:
-        """One group's collective on the wires, or InputError that says who waits for what."""
-        try:
-            return self._pricing.of(op, group)
-        except ValueError as error:
-            raise InputError(Mistake(path=f"cluster.algorithms.{op.kind}", what=f"{op.name}: {error}")) from None
-        except CutOffError as error:
-            what = (
-                f"{op.name} can never complete: rank {error.sender} cannot reach rank {error.receiver}, {error.where}; "
-                f"ranks {shortened(group)} wait"
-            )
-            raise InputError(Mistake(path="faults" if self.routes.cluster.faults else "cluster", what=what)) from None
+    @cached_property
+    def collectives(self) -> Mapping[int, Collective]:
+        """The communication stream, by index in program order."""
+        return {i: op for i, op in enumerate(self.program.operations) if isinstance(op, Collective)}
 
-    def collective(self, index: int) -> Collective:
-        return self._communications[index]
-
-    def node_bytes(self) -> Floats:
-        """Bytes that the GPUs of each node send to those of each node in one step, shape (nodes, nodes)."""
-        nodes = self.routes.cluster.nodes
-        total = np.zeros(nodes * nodes)
-        for index, collective in self._communications.items():
-            for group in self.traffics[index]:
-                total[group.node_pair] += group.node_share * collective.payload_bytes
-        return total.reshape(nodes, nodes)
-
-    def _cross_stream_needs(self) -> list[list[Need]]:
-        """Order on the same stream needs no edge.
+    @cached_property
+    def needs(self) -> list[list[Need]]:
+        """The waits across streams of each operation; order on the same stream needs no edge.
 
         An operation that needs nothing starts a step, and waits for both streams' last operation of the step before.
         """
-        last = [stream[-1] for stream in (self.kernels, self.collectives) if stream]
+        last = [max(stream) for stream in (self.kernels, self.collectives) if stream]
         needs: list[list[Need]] = []
         for index, operation in enumerate(self.program.operations):
             edges = [(0, need) for need in operation.after] or [(1, end) for end in last]
-            on_compute = index in self.kernel_times
-            needs.append([(back, need) for back, need in edges if (need in self.kernel_times) != on_compute])
+            on_compute = index in self.kernels
+            needs.append([(back, need) for back, need in edges if (need in self.kernels) != on_compute])
         return needs
+
+    @cached_property
+    def awaited(self) -> frozenset[int]:
+        """The kernels somebody waits for."""
+        return frozenset(need for edges in self.needs for _, need in edges if need in self.kernels)
 
     def operations(self) -> tuple[Operation, ...]:
         """What the timeline keeps of every operation: work per GPU, time alone, and what bounds it."""
@@ -92,46 +96,49 @@ class Schedule:
         )
 
     def _kernel(self, index: int, compute: Compute) -> Operation:
-        time = self.kernel_times[index]
+        """Work is the mean over tracks, what bounds it that of the fullest."""
+        kernels = compute.kernels or (compute.kernel,)
         return Operation(
             name=compute.name,
             kind="compute",
             algorithm=None,
             layer=compute.layer,
-            flops=compute.kernel.flops,
-            bytes=compute.kernel.bytes,
+            flops=sum(kernel.flops for kernel in kernels) / len(kernels),
+            bytes=sum(kernel.bytes for kernel in kernels) / len(kernels),
             bytes_nvlink=0.0,
             bytes_infiniband=0.0,
             live_bytes=live_bytes(compute),
-            alone_s=time.seconds,
-            bound=time.bound,
+            alone_s=self.tracks.mean(self.seconds[index]),
+            bound=self.kernels[index].bound,
         )
 
-    def _bound(self, traffic: Traffic, payload_bytes: float) -> str:
+    def _bound(self, meeting: Meeting) -> str:
         """What takes most of a lone transfer: its latency, or the kind of its fullest wire."""
-        if traffic.latency_s > traffic.alone_s(payload_bytes) - traffic.latency_s:
+        traffic = meeting.traffic
+        if traffic.latency_s > meeting.alone_s - traffic.latency_s:
             return "latency"
-        return self.routes.wire_class[traffic.slowest_leg(payload_bytes).full_wire].kind
+        return self.wires.kind[traffic.slowest_leg(meeting.payload_bytes).full_wire]
 
     def _transfer(self, index: int, collective: Collective) -> Operation:
         """Bytes are means over groups; time and bound are those of the slowest group."""
-        traffics, payload = self.traffics[index], collective.payload_bytes
-        slowest = max(traffics, key=lambda traffic: traffic.alone_s(payload))
-        mean = payload / len(traffics)
-        return Operation(
-            name=collective.name,
-            kind=collective.kind,
-            algorithm=slowest.algorithm,
-            layer=collective.layer,
-            flops=0.0,
-            bytes=mean * sum(traffic.sent_share for traffic in traffics),
-            bytes_nvlink=mean * sum(traffic.nvlink_share for traffic in traffics),
-            bytes_infiniband=mean * sum(traffic.infiniband_share for traffic in traffics),
-            live_bytes=live_bytes(collective),
-            alone_s=slowest.alone_s(payload),
-            bound=self._bound(slowest, payload),
-        )
-
-
-def _pattern_key(op: Collective) -> tuple[object, ...]:
-    return op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back
+        meetings = self.meetings[index]
+        like = self._transfers.get(id(meetings))
+        if like is None:
+            count = self.parties[collective.axis].count
+            slowest = max(meetings, key=lambda meeting: meeting.alone_s)
+            share = [one.payload_bytes for one in meetings] * count / count.sum()
+            each = list(zip((one.traffic for one in meetings), share.tolist(), strict=True))
+            like = self._transfers[id(meetings)] = Operation(
+                name=collective.name,
+                kind=collective.kind,
+                algorithm=slowest.traffic.algorithm,
+                layer=collective.layer,
+                flops=0.0,
+                bytes=sum(traffic.sent_share * part for traffic, part in each),
+                bytes_nvlink=sum(traffic.nvlink_share * part for traffic, part in each),
+                bytes_infiniband=sum(traffic.infiniband_share * part for traffic, part in each),
+                live_bytes=0.0,
+                alone_s=slowest.alone_s,
+                bound=self._bound(slowest),
+            )
+        return replace(like, name=collective.name, layer=collective.layer, live_bytes=live_bytes(collective))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
 from simcluster.timeline.limit import LIMITS
@@ -93,6 +94,8 @@ def _headline(result: Result) -> str:
         ),
         ("MFU", metric.show("mfu", values["mfu"])),
     ]
+    if result.timeline is not None:
+        rows.append(("replayed", replayed(result.timeline.folding)))
     return aligned([row for row in rows if row[1] != "none"])
 
 
@@ -205,7 +208,7 @@ def _links(result: Result) -> str:
         rows.append(
             (
                 f"{link['kind']} {link['direction']}",
-                str(link["count"]),
+                f"{link['count']:,}",
                 show_bytes(float(link["bytes"])),
                 show_percent(float(link["utilization_mean"])),
                 show_percent(float(link["utilization_peak"])),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simcluster.cluster.cluster import Cluster
 from simcluster.errors import InputError, Mistake, nearest
-from simcluster.scenario import build, catalogue, network, override
+from simcluster.scenario import build, catalogue, faults, network, override
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.graph import read_graph
 from simcluster.scenario.hardware import ClusterForm, FaultForm, FaultsForm
@@ -63,16 +63,17 @@ def read_cluster(sections: Sections, root: dict[str, Value]) -> tuple[Cluster | 
     if form is None:
         return None, 0.0
     nodes = form.nodes or _nodes_needed(root, form.gpus_per_node)
-    faults = _faults(sections, root)
+    damage = _faults(sections, root)
     wrong = list(network.cluster_mistakes(form, nodes))
     sections.report(wrong)
     if wrong:
         return None, form.gpu.reserved_memory
     cluster = network.cluster(form, nodes)
     streams, wrong = network.background(form, cluster)
-    wrong += network.fault_mistakes(faults, cluster)
+    wrong += faults.fault_mistakes(damage, cluster)
     sections.report(wrong)
-    cluster = replace(cluster, background=streams, faults=network.faults(faults))
+    slow = faults.slow_gpus(damage, cluster)
+    cluster = replace(cluster, background=streams, faults=faults.wires(damage), slow_gpus=slow)
     return (None if wrong else cluster), form.gpu.reserved_memory
 
 

@@ -58,7 +58,7 @@ class _Compiler(Sections):
         cluster, reserved_bytes = read_cluster(self, root)
         gpus = cluster.gpus if cluster is not None else gpus_as_written(root)
         plan = self._plan(root, gpus)
-        rule, workload = self._workload(root, gpus, plan)
+        rule, workload = self._workload(root, gpus, plan, model)
         if model is not None and plan is not None and workload is not None:
             self.report(share.mistakes(model, plan.degrees, workload))
         if model is not None and cluster is not None:
@@ -138,12 +138,13 @@ class _Compiler(Sections):
         return plan if plan.degrees.pp == plan.degrees.cp == 1 else None
 
     def _workload(
-        self, root: dict[str, Value], gpus: int | None, plan: Plan | None
+        self, root: dict[str, Value], gpus: int | None, plan: Plan | None, model: Model | None
     ) -> tuple[BatchRule | None, Workload | None]:
         form = self.section(root, "workload", WorkloadForm)
         if form is None:
             return None, None
         wrong = list(build.workload_mistakes(form))
+        wrong += [] if model is None else build.expert_load_mistakes(form, model)
         self.report(wrong)
         if wrong or gpus is None or plan is None:
             return None, None

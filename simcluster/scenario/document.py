@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import isinf
 
 import yaml
@@ -61,6 +63,13 @@ def dotted(path: Path) -> str:
 
 def read(text: str, origin: str) -> Document:
     """The one document in `text`; InputError with its line and column for anything hostile or no YAML at all."""
+    known = _read(text, origin)
+    return replace(known, root=deepcopy(known.root), places=dict(known.places), mistakes=list(known.mistakes))
+
+
+@lru_cache(maxsize=8)
+def _read(text: str, origin: str) -> Document:
+    """The document, which a sweep reads again for every point."""
     if len(text) > LARGEST_TEXT:
         raise InputError(Mistake(what=f"longer than {LARGEST_TEXT:,} characters; a scenario is a page", origin=origin))
     builder = _Builder(origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from simcluster.cluster.link import Fabric
 from simcluster.kernels import BYTES_PER_ELEMENT, Precision
@@ -24,6 +24,9 @@ from simcluster.scenario.forms import (
 )
 
 DEFAULT_COMPUTE_EFFICIENCY = 0.75
+
+LEAST_SPEED = 1e-9
+"""The smallest share of its speed that a GPU may keep."""
 
 
 class EfficiencyForm(Form):
@@ -149,16 +152,44 @@ class StreamForm(Form):
 
 
 class FaultForm(Form):
-    """A cable, by its two ends, or a NIC with its cables, of which `factor` of the bandwidth is left."""
+    """A cable, by its two ends, or a NIC with its cables, of which `factor` of the bandwidth is left; or a GPU, or all
+    GPUs of a node, of whose speed `factor` is left."""
 
     link: Annotated[list[Line], Field(min_length=2, max_length=2)] | None = None
     nic: Line | None = None
-    factor: Annotated[float, Field(ge=0, lt=1)]
+    gpu: Line | None = None
+    node: Annotated[int, Field(ge=0)] | None = None
+    factor: Annotated[float, Field(ge=0)]
+
+    @property
+    def on_wires(self) -> bool:
+        """Whether it takes bandwidth rather than speed."""
+        return self.gpu is None and self.node is None
+
+    @field_validator("factor")
+    @classmethod
+    def _in_range(cls, factor: float, info: ValidationInfo) -> float:
+        """A dead wire is possible, a dead GPU is not; full speed is no fault of a wire."""
+        if all(info.data.get(key) is None for key in ("gpu", "node")):
+            if factor >= 1:
+                raise ValueError(f"{factor:g} is too large; it must be less than 1")
+            return factor
+        if factor == 0:
+            raise ValueError(
+                "a dead GPU cannot run its part of the plan; take it out of the cluster instead, with fewer nodes or "
+                "gpus_per_node and a plan that fits them"
+            )
+        if factor > 1:
+            raise ValueError(f"{factor:g} is too large; it must be at most 1")
+        if factor < LEAST_SPEED:
+            raise ValueError(f"{factor:g} is too small; it must be at least {LEAST_SPEED:g}")
+        return factor
 
     @model_validator(mode="after")
     def _one_of(self) -> FaultForm:
-        if (self.link is None) == (self.nic is None):
-            raise ValueError("write link: [node0.nic0, leaf0.0] or nic: node0.nic0, one of them")
+        if sum(part is not None for part in (self.link, self.nic, self.gpu, self.node)) != 1:
+            forms = "link: [node0.nic0, leaf0.0], nic: node0.nic0, gpu: node0.gpu0 or node: 0"
+            raise ValueError(f"write {forms}, one of them")
         return self
 
 

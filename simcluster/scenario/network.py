@@ -1,21 +1,17 @@
-"""The cluster of a scenario: from checked forms to links, fabric, faults and background, and what is wrong there."""
+"""The cluster of a scenario: from checked forms to links, fabric and background, and what is wrong there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from simcluster.cluster import topology
-from simcluster.cluster.cluster import Cluster, Fault, Routing, Stream
+from simcluster.cluster.cluster import Cluster, Routing, Stream
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
-from simcluster.cluster.wiring import Graph
-from simcluster.errors import nearest, shortened
+from simcluster.errors import nearest
 from simcluster.program.program import ALGORITHMS
 from simcluster.scenario import build, graph, library
 from simcluster.scenario.build import Wrong
-from simcluster.scenario.hardware import ClusterForm, FaultForm, InfiniBandForm, NvLinkForm, PcieForm
+from simcluster.scenario.hardware import ClusterForm, InfiniBandForm, NvLinkForm, PcieForm
 
-MOST_GPUS = 65_536
-"""GPUs whose wires are listed one by one in reasonable time and memory."""
+MOST_GPUS = 4_194_304
+"""GPUs of a cluster; its graph, where it is built whole, takes about 5 GB a million."""
 
 
 def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
@@ -24,8 +20,7 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
     if nodes > 1 and form.infiniband is None and not _one_domain(form, nodes):
         yield "cluster", f"infiniband is missing; {nodes} nodes need it"
     if nodes * form.gpus_per_node > MOST_GPUS:
-        what = f"{nodes * form.gpus_per_node:,} GPUs; every rank is replayed, and more than {MOST_GPUS:,} do not fit"
-        yield "cluster", f"{what}; use fewer nodes"
+        yield "cluster", f"{nodes * form.gpus_per_node:,} GPUs; at most {MOST_GPUS:,} fit into memory; use fewer nodes"
     for precision in form.gpu.peak:
         if precision not in form.gpu.efficiency.compute:
             what = f"{precision} has a peak but no efficiency; add {precision}"
@@ -81,7 +76,7 @@ def _infiniband_mistakes(form: InfiniBandForm, gpus_per_node: int, nodes: int) -
 
 
 def cluster(form: ClusterForm, nodes: int) -> Cluster:
-    """The cluster without its faults and background, which `conditions_mistakes` checks against its wiring."""
+    """The cluster without its faults and background, which are checked against its wiring."""
     return Cluster(
         nodes=nodes,
         gpus_per_node=form.gpus_per_node,
@@ -135,40 +130,6 @@ def infiniband(form: InfiniBandForm, gpus_per_node: int) -> InfiniBand:
         provenance=form.provenance,
         source=form.source,
     )
-
-
-def fault_mistakes(forms: Sequence[FaultForm], cluster: Cluster) -> Wrong:
-    """Faults that name what the cluster does not have."""
-    if not forms:
-        return
-    wiring = topology.build(cluster)
-    named = [frozenset(form.link or [str(form.nic)]) for form in forms]
-    for index, form in enumerate(forms):
-        if named[index] in named[:index]:
-            yield f"faults.{index}", f"{'–'.join(form.link or [str(form.nic)])} has a fault above already; write one"
-        for name in [form.nic] if form.nic is not None else (form.link or []):
-            if name not in wiring:
-                yield f"faults.{index}", f"there is no {name!r:.60}{nearest(name, _alike(wiring, name))}"
-        if form.nic is not None and form.nic in wiring and wiring.nodes[form.nic]["kind"] != "nic":
-            yield f"faults.{index}", f"{form.nic} is no NIC; name a cable by its two ends, as in link: [node0.gpu0, …]"
-        if form.link is not None and all(end in wiring for end in form.link):
-            tail, head = form.link
-            if not (wiring.has_edge(tail, head) and "capacity" in wiring.edges[tail, head]):
-                joined = [other for other in wiring.successors(tail) if "capacity" in wiring.edges[tail, other]]
-                yield f"faults.{index}", f"no cable joins {tail} and {head}; {tail} is joined to {shortened(joined)}"
-
-
-def _alike(graph: Graph, name: str) -> list[str]:
-    """Names of the graph that a wrong one may have meant: those that start alike, or one of every kind."""
-    alike = [other for other in graph if other[:4] == name[:4]][:100]
-    kinds: dict[str, str] = {}
-    for other, data in graph.nodes(data=True):
-        kinds.setdefault(data["kind"], other)
-    return alike or list(kinds.values())
-
-
-def faults(forms: Sequence[FaultForm]) -> tuple[Fault, ...]:
-    return tuple(Fault(ends=tuple(form.link or ()) or (str(form.nic),), factor=form.factor) for form in forms)
 
 
 def background(form: ClusterForm, cluster: Cluster) -> tuple[tuple[Stream, ...], list[tuple[str, str]]]:

@@ -7,12 +7,13 @@ from dataclasses import asdict
 import yaml
 
 from simcluster.cluster import wiring
-from simcluster.cluster.cluster import Cluster, Fault, Stream
+from simcluster.cluster.cluster import Cluster, Stream
 from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
 from simcluster.program.program import ALGORITHMS
+from simcluster.scenario import faults
 from simcluster.scenario.document import scalar
 from simcluster.scenario.scenario import Scenario
 from simcluster.units import format_exact
@@ -42,10 +43,11 @@ def as_tree(scenario: Scenario) -> Tree:
             "batch": batch,
             length: workload.length,
             "steps": workload.steps,
+            **({"expert_load": dict(workload.expert_load)} if workload.expert_load else {}),
         },
     }
-    if scenario.cluster.faults:
-        tree["faults"] = [_fault(fault) for fault in scenario.cluster.faults]
+    if damage := faults.as_tree(scenario.cluster):
+        tree["faults"] = damage
     if scenario.expect:
         tree["expect"] = [claim.line for claim in scenario.expect]
     return tree
@@ -96,11 +98,6 @@ def _stream(stream: Stream, cluster: Cluster) -> Tree:
     ends = {"from": stream.senders, "to": stream.receivers}
     names = {key: [wiring.gpu(*divmod(rank, cluster.gpus_per_node)) for rank in ranks] for key, ranks in ends.items()}
     return {**names, "bandwidth": format_exact(stream.bytes_per_s, "bytes/s")}
-
-
-def _fault(fault: Fault) -> Tree:
-    end: Tree = {"nic": fault.ends[0]} if len(fault.ends) == 1 else {"link": list(fault.ends)}
-    return {**end, "factor": fault.factor}
 
 
 def _pcie(link: Pcie) -> Tree:

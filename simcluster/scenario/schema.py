@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from simcluster import units
 from simcluster.kernels import Precision
 from simcluster.scenario.forms import Count, Form, Name
 
@@ -86,12 +87,30 @@ class BatchForm(Form):
         return self
 
 
+LONGEST_INDEX = 20
+"""Digits of the longest index that is looked at."""
+
+
+def _expert_index(key: object) -> object:
+    """A mapping's key as an expert's index, written in one way only; a number as it is."""
+    if not isinstance(key, str):
+        return key
+    if len(key) > LONGEST_INDEX or not key.isdecimal() or str(int(key)) != key:
+        raise ValueError(f"{key!r:.40} is no expert; write its index, 0 for the first, as in {{5: 4, 9: 2}}")
+    return int(key)
+
+
+ExpertIndex = Annotated[int, BeforeValidator(_expert_index)]
+Popularity = Annotated[float, Field(ge=0, le=units.LARGEST)]
+
+
 class WorkloadForm(Form):
     phase: Literal["prefill", "decode"]
     batch: BatchForm
     sequence: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     context: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     steps: Annotated[int, Field(ge=1, le=10_000)] = 1
+    expert_load: dict[ExpertIndex, Popularity] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,9 @@ from simcluster.scenario.forms import Form
 
 F = TypeVar("F", bound=Form)
 
+_EXAMPLES = {"peak": "{fp8: 400 TFLOPS}", "expert_load": "{5: 4, 9: 2}"}
+"""Mappings whose keys a form does not list, by their own key."""
+
 
 def validate(document: Document, path: Path, tree: Value, form: type[F]) -> tuple[F | None, list[Mistake]]:
     """The section as its form, or None, with the mistakes found.
@@ -79,8 +82,9 @@ def _what(form: type[Form], detail: ErrorDetails) -> str:
         case "string_type":
             return f"expected text, got {got}; put it in quotes if it is a name"
         case "dict_type" | "model_type":
-            if detail["loc"][-1:] == ("peak",):
-                return f"expected a mapping such as {{fp8: 400 TFLOPS}}; got {got}"
+            for key in detail["loc"][-1:]:
+                if key in _EXAMPLES:
+                    return f"expected a mapping such as {_EXAMPLES[str(key)]}; got {got}"
             known = _keys_at(form, detail["loc"])
             return f"expected a mapping{' with ' + ', '.join(known) if known else ''}; got {got}"
         case "literal_error":

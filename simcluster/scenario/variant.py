@@ -55,12 +55,12 @@ def faster(scenario: Scenario, resource: Resource, factor: float) -> tuple[str, 
 def one_node(scenario: Scenario) -> Scenario | None:
     """One node's part of a scenario whose groups all stay inside a node, with the same latency; else None.
 
-    Such nodes run the same program on wires of their own, so their timelines are equal; not where a fault, background
-    traffic or an NVLink domain of several nodes tells them apart or joins them.
+    Such nodes run the same program on wires of their own, so their timelines are equal; not where a fault, a slow
+    GPU, background traffic or an NVLink domain of several nodes tells them apart or joins them.
     """
     degrees, nodes = scenario.plan.degrees, scenario.cluster.nodes
     cluster = scenario.cluster
-    if cluster.faults or cluster.background or cluster.domain_gpus != cluster.gpus_per_node:
+    if cluster.faults or cluster.slow_gpus or cluster.background or cluster.domain_gpus != cluster.gpus_per_node:
         return None
     per_node = scenario.cluster.gpus_per_node
     if degrees.pp > 1 or per_node % (degrees.tp * degrees.cp) or per_node % (degrees.ep * degrees.etp):

@@ -7,12 +7,16 @@ from simcluster.scenario.scenario import Scenario
 from simcluster.scenario.variant import Resource, faster, one_node, with_plan
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Cell, Column, Table
+from simcluster.timeline.timeline import Timeline
 
 ENOUGH = 2
 """Plans that help, from which on faster hardware is not tried unless asked for."""
 
 LARGEST = 60_000
-"""Spans of a run past which faster hardware is tried only if asked for: it costs as much again as the run."""
+"""Cost of a run, in spans, past which faster hardware is tried only if asked for: it costs as much again as the run."""
+
+WIRE_SPANS = 7
+"""Spans that are replayed in the time it takes to list one wire and what crosses it."""
 
 
 def advise(scenario: Scenario, result: Result, *, thorough: bool = False) -> Table:
@@ -33,10 +37,17 @@ def advise(scenario: Scenario, result: Result, *, thorough: bool = False) -> Tab
         rows += sorted(tried, key=_latency)[:1]
     rows.sort(key=_latency)
     binding = _binding(result)
-    if binding is not None and (thorough or (len(rows) < ENOUGH and len(result.timeline.rank) <= LARGEST)):
+    if binding is not None and (thorough or (len(rows) < ENOUGH and _cost(result.timeline) <= LARGEST)):
         _try(rows, *faster(scenario, binding, 2.0), now_s)
     columns = (Column(name="change"), Column(name="latency_s", measure="seconds"), Column(name="speedup"))
     return Table(title="What to change next", columns=columns, rows=tuple(rows), swept=("change",))
+
+
+def _cost(timeline: Timeline) -> int:
+    """What running it again takes, in spans: those replayed, and where something sets equal ranks or wires apart, so
+    that all of them are listed before the equal ones are found, the wires."""
+    folding = timeline.folding
+    return len(timeline.track) + (WIRE_SPANS * folding.wires if folding.split_by else 0)
 
 
 def _try(rows: list[dict[str, Cell]], change: str, variant: Scenario, now_s: float) -> None:

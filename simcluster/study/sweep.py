@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 from simcluster.errors import InputError
-from simcluster.pipeline import simulate
+from simcluster.pipeline import Fold, simulate
 from simcluster.scenario.compile import compile_text
 from simcluster.study.grid import Axis, points
 from simcluster.study.pool import run_all
@@ -36,6 +35,7 @@ class Point:
     overrides: tuple[str, ...]
     values: tuple[tuple[str, str], ...]
     prefer: Reading
+    fold: Fold = "auto"
 
     @property
     def key(self) -> str:
@@ -50,6 +50,7 @@ def sweep(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
     workers: int | None = None,
+    fold: Fold = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Table:
     """Simulate the scenario in `text` at every point of the grid of `axes`; one row a point, in the grid's order.
@@ -68,6 +69,7 @@ def sweep(
             overrides=tuple(overrides),
             values=tuple(zip(paths, values, strict=True)),
             prefer=prefer,
+            fold=fold,
         )
         for values in grid
     ]
@@ -95,7 +97,8 @@ def simulate_point(point: Point) -> Row:
     swept = [f"{path}={value}" for path, value in point.values]
     row: dict[str, str | int | float | None] = {}
     try:
-        result = simulate(compile_text(point.text, point.origin, (*point.overrides, *swept), point.prefer))
+        scenario = compile_text(point.text, point.origin, (*point.overrides, *swept), point.prefer)
+        result = simulate(scenario, fold=point.fold)
         row = {**result.metrics, "convention": result.identity.convention, "reason": None}
         if not result.fits:
             needed, capacity = result.memory_total_bytes, result.memory_capacity_bytes
@@ -115,4 +118,6 @@ def _base(text: str, origin: str, overrides: Sequence[str]) -> tuple[str, Readin
 
 
 def _fingerprint(text: str, overrides: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([version("simcluster"), text, list(overrides)]).encode()).hexdigest()
+    from importlib import metadata  # takes a while, and few sweeps are kept
+
+    return hashlib.sha256(json.dumps([metadata.version("simcluster"), text, list(overrides)]).encode()).hexdigest()

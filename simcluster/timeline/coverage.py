@@ -24,7 +24,7 @@ def covered_s(since: Floats, until: Floats, at: Floats) -> Floats:
     return np.asarray(np.interp(at, knots, running))
 
 
-def rows_by_rank(timeline: Timeline) -> list[Ints]:
-    """The rows of each rank, in the order they were recorded."""
-    order = np.argsort(timeline.rank, kind="stable")
-    return np.split(order, np.searchsorted(timeline.rank[order], np.arange(1, timeline.ranks)))
+def rows_by_track(timeline: Timeline) -> list[Ints]:
+    """The rows of each track, in the order they were recorded."""
+    order = np.argsort(timeline.track, kind="stable")
+    return np.split(order, np.searchsorted(timeline.track[order], np.arange(1, len(timeline.tracks))))

@@ -14,5 +14,6 @@ LIMITS = {
     "nic": "the NICs",
     "leaf": "the cables above the leaf switches",
     "spine": "the cables above the spines",
+    "core": "the cables above the cores",
 }
 """By the `bound` of an operation: a part of a GPU, a latency, or the kind of its fullest wire."""

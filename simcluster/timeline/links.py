@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simcluster.timeline.timeline import Floats, Ints, LinkLoads, Timeline, Wiring
+from simcluster.timeline.timeline import Floats, Ints, LinkLoads, Timeline
 
 Class = tuple[str, str]
 
 MOST_WIRES = 32
-"""Single wires that `run --json` lists."""
+"""Groups of wires that `run --json` lists."""
 
 _ALIKE = 1e-9
 """Means whose difference is smaller are equally full: sums of the same rates in another order."""
 
-_KINDS = {"nvlink": "NVLink", "pcie": "PCIe", "nic": "NICs", "leaf": "leaves", "spine": "spines"}
+_KINDS = {"nvlink": "NVLink", "pcie": "PCIe", "nic": "NICs", "leaf": "leaves", "spine": "spines", "core": "cores"}
 _DIRECTIONS = {
     ("nvlink", "out"): "NVLink, from GPUs",
     ("nvlink", "in"): "NVLink, to GPUs",
@@ -29,6 +29,8 @@ _DIRECTIONS = {
     ("leaf", "down"): "spine to leaf",
     ("spine", "up"): "spine to core",
     ("spine", "down"): "core to spine",
+    ("core", "up"): "core to top",
+    ("core", "down"): "top to core",
     ("leaf", "local"): "dragonfly, inside a group",
     ("spine", "global"): "dragonfly, between groups",
 }
@@ -42,7 +44,7 @@ def in_words(kind: str, direction: str) -> str:
 
 
 def classes(links: LinkLoads) -> dict[Class, NDArray[np.bool_]]:
-    """Which wires belong to each (kind, direction), as masks, in the order of the wires."""
+    """Which columns belong to each (kind, direction), as masks, in the order of the columns."""
     named = list(zip(links.kind, links.direction, strict=True))
     number = {one: index for index, one in enumerate(dict.fromkeys(named))}
     code = np.array([number[one] for one in named], dtype=np.int64)
@@ -55,14 +57,14 @@ def link_rows(timeline: Timeline) -> list[dict[str, str | int | float]]:
     The mean is over wires and time, the peak the fullest wire's at its fullest instant.
     """
     links = timeline.links
-    carried = links.bytes_on_wires(timeline.end_s)
-    used, fullest = mean_use(timeline), _peak_use(links)
+    carried = links.bytes_on_wires(timeline.end_s) * links.count
+    used, fullest = mean_use(timeline) * links.count, _peak_use(links)
     return [
         {
             "kind": kind,
             "direction": direction,
-            "count": int(mask.sum()),
-            "utilization_mean": float(used[mask].mean()),
+            "count": int(links.count[mask].sum()),
+            "utilization_mean": float(used[mask].sum() / links.count[mask].sum()),
             "utilization_peak": float(fullest[mask].max()),
             "bytes": float(carried[mask].sum()) / timeline.steps,
         }
@@ -70,59 +72,85 @@ def link_rows(timeline: Timeline) -> list[dict[str, str | int | float]]:
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """`count` wires of one class and capacity that carry the same all the time: those of column `column`, the first of
+    which is cable `wire` of the wiring, and of any columns equal to it."""
+
+    column: int
+    wire: int
+    count: int
+
+
+def fullest_wires(timeline: Timeline, most: int) -> list[Alike]:
+    """Groups of equally loaded wires, fullest mean first, then in the order of the wiring."""
+    links, used = timeline.links, mean_use(timeline)
+    first = np.full(len(used), len(timeline.wiring.cable), dtype=np.int64)
+    np.minimum.at(first, timeline.wiring.column, np.arange(len(timeline.wiring.cable)))
+    group = _alike(links)
+    number = np.bincount(group, weights=links.count).astype(np.int64)
+    earliest = np.lexsort((first, group))
+    leading = earliest[np.unique(group[earliest], return_index=True)[1]]
+    order = np.lexsort((first[leading], -np.round(used[leading] / _ALIKE)))[:most]
+    return [
+        Alike(column=int(column), wire=int(first[column]), count=int(number[group[column]]))
+        for column in leading[order].tolist()
+    ]
+
+
+def _alike(links: LinkLoads) -> Ints:
+    """The number of each column's group of equally loaded ones."""
+    if len(links.capacity) == 0:
+        return np.zeros(0, dtype=np.int64)
+    names = {one: index for index, one in enumerate(dict.fromkeys(zip(links.kind, links.direction, strict=True)))}
+    kind = np.array([names[one] for one in zip(links.kind, links.direction, strict=True)], dtype=np.float64)
+    # nine digits of the capacity, and of each use: sums in another order differ in the last few of sixteen
+    capacity = np.round(np.log(links.capacity) / _ALIKE)
+    use = np.round(links.rates / links.capacity / _ALIKE)
+    return np.unique(np.vstack([kind, capacity, use]).T, axis=0, return_inverse=True)[1].ravel()
+
+
 def wire_rows(timeline: Timeline, bins: int, most: int = MOST_WIRES) -> list[dict[str, object]]:
-    """The fullest single wires, fullest mean first, then by name (numbers in it by value); bytes are a step's.
+    """The fullest groups of equally loaded wires, each named by its first wire; bytes are one wire's in a step.
 
     `utilization` is the mean use in each of `bins` equal parts of the run, to six decimals.
     """
     links, wiring = timeline.links, timeline.wiring
     chosen = fullest_wires(timeline, most)
+    columns = np.array([one.column for one in chosen], dtype=np.int64)
     carried, used, peak = links.bytes_on_wires(timeline.end_s), mean_use(timeline), _peak_use(links)
-    over_time = wire_utilization(timeline, np.linspace(0.0, timeline.end_s, bins + 1), chosen)
+    over_time = wire_utilization(timeline, np.linspace(0.0, timeline.end_s, bins + 1), columns)
     return [
         {
-            "from": wiring.names[wiring.cable[wire, 0]],
-            "to": wiring.names[wiring.cable[wire, 1]],
-            "kind": links.kind[wire],
-            "direction": links.direction[wire],
-            "capacity_bytes_per_s": float(links.capacity[wire]),
-            "bytes": float(carried[wire]) / timeline.steps,
-            "utilization_mean": float(used[wire]),
-            "utilization_peak": float(peak[wire]),
+            "from": wiring.names[wiring.cable[one.wire, 0]],
+            "to": wiring.names[wiring.cable[one.wire, 1]],
+            "count": one.count,
+            "kind": links.kind[one.column],
+            "direction": links.direction[one.column],
+            "capacity_bytes_per_s": float(links.capacity[one.column]),
+            "bytes": float(carried[one.column]) / timeline.steps,
+            "utilization_mean": float(used[one.column]),
+            "utilization_peak": float(peak[one.column]),
             "utilization": np.round(over_time[index], 6).tolist(),
         }
-        for index, wire in enumerate(chosen.tolist())
+        for index, one in enumerate(chosen)
     ]
 
 
-def fullest_wires(timeline: Timeline, most: int) -> Ints:
-    """Indices of the fullest wires over the run, in the order of `wire_rows`."""
-    used, wiring = mean_use(timeline), timeline.wiring
-    if len(used) > most:
-        least = np.partition(used, len(used) - most)[len(used) - most]
-        candidates = np.flatnonzero(used >= least - _ALIKE)
-    else:
-        candidates = np.arange(len(used))
-    order = sorted(
-        candidates.tolist(), key=lambda wire: (-round(float(used[wire]) / _ALIKE), *_ends_by_value(wiring, wire))
-    )
-    return np.array(order[:most], dtype=np.int64)
-
-
-def equally_full(timeline: Timeline, wire: int) -> int:
-    """How many wires are as full as `wire` over the run, itself included."""
+def equally_full(timeline: Timeline, column: int) -> int:
+    """How many wires are as full over the run as one of `column`, itself included."""
     used = mean_use(timeline)
-    return int((np.abs(used - used[wire]) <= _ALIKE).sum())
+    return int(timeline.links.count[np.abs(used - used[column]) <= _ALIKE].sum())
 
 
 def mean_use(timeline: Timeline) -> Floats:
-    """Each wire's mean use of its usable bandwidth over the run."""
+    """The mean use of its usable bandwidth over the run, of a wire of each column."""
     links, end_s = timeline.links, timeline.end_s
     return links.bytes_on_wires(end_s) / (links.capacity * end_s)
 
 
 def relative_capacity(links: LinkLoads) -> Floats:
-    """Each wire's capacity over the largest of its class: below one where it is degraded or built thinner."""
+    """Each column's capacity over the largest of its class: below one where it is degraded or built thinner."""
     relative = np.ones(len(links.capacity))
     for mask in classes(links).values():
         relative[mask] = links.capacity[mask] / links.capacity[mask].max()
@@ -130,13 +158,13 @@ def relative_capacity(links: LinkLoads) -> Floats:
 
 
 def thinner(links: LinkLoads) -> NDArray[np.bool_]:
-    """Which wires have less capacity than the largest of their class, where those are at most half of it.
+    """Which columns have less capacity than the largest of their class, where at most half of its wires do.
 
     A fabric that bundles cables unevenly has many of either; one that is damaged, or ends in a half-empty leaf, few.
     """
     thin = relative_capacity(links) < 1 - 1e-9
     for mask in classes(links).values():
-        thin[mask] &= thin[mask].mean() <= 0.5
+        thin[mask] &= bool((thin * links.count)[mask].sum() <= links.count[mask].sum() / 2)
     return thin
 
 
@@ -147,17 +175,17 @@ def link_utilization(timeline: Timeline, edges: Floats) -> dict[str, Floats]:
         return {}
     share, used = _state_share(timeline, edges), links.rates / links.capacity
     return {
-        f"{kind} {direction}": np.asarray(share @ used[:, mask].mean(axis=1))
+        f"{kind} {direction}": np.asarray(share @ (used[:, mask] @ links.count[mask] / links.count[mask].sum()))
         for (kind, direction), mask in classes(links).items()
     }
 
 
-def wire_utilization(timeline: Timeline, edges: Floats, wires: Ints) -> Floats:
-    """Mean use of usable bandwidth of each of `wires` in each bin between `edges`, shape (wires, bins)."""
+def wire_utilization(timeline: Timeline, edges: Floats, columns: Ints) -> Floats:
+    """Mean use of a wire of each of `columns` in each bin between `edges`, shape (columns, bins)."""
     links = timeline.links
     if len(links.time_s) == 0:
-        return np.zeros((len(wires), len(edges) - 1))
-    used = links.rates[:, wires] / links.capacity[wires]
+        return np.zeros((len(columns), len(edges) - 1))
+    used = links.rates[:, columns] / links.capacity[columns]
     return np.asarray((_state_share(timeline, edges) @ used).T)
 
 
@@ -187,11 +215,3 @@ def _state_share(timeline: Timeline, edges: Floats) -> Floats:
     cell = bin_of[known] * states + links.state[since[known]]
     seconds = np.bincount(cell, weights=np.diff(cuts)[known], minlength=bins * states)
     return np.asarray(seconds.reshape(bins, states) / np.diff(edges)[:, None])
-
-
-def _ends_by_value(wiring: Wiring, wire: int) -> tuple[list[tuple[int, int, str]], ...]:
-    """The names of a wire's ends, split so that node2 comes before node10."""
-    return tuple(
-        [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", wiring.names[end])]
-        for end in wiring.cable[wire].tolist()
-    )

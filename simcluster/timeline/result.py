@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from simcluster.timeline.check import Check
@@ -152,9 +152,10 @@ class Result:
             "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),
             "traffic": self._traffic(),
-            "traffic_between_nodes": None if timeline is None else (timeline.node_bytes / timeline.steps).tolist(),
+            "traffic_between_nodes": self._between_nodes(),
             "links": [] if timeline is None else link_rows(timeline),
             "wires": [] if timeline is None else wire_rows(timeline, BINS),
+            "folding": None if timeline is None else asdict(timeline.folding),
             "balance": dict(self.balance),
             "modules": [dict(module) for module in self.modules],
             "timeseries": None if self.series is None else self.series.as_dict(),
@@ -166,7 +167,7 @@ class Result:
         names = [name for name in METRICS if "." not in name and name not in ("gpus", "tokens")]
         if self.timeline is None or self.states is None:
             return {"latency_s": None, "tokens": self.tokens, **dict.fromkeys(names)}
-        end_s, seen = self.timeline.end_s, self.states
+        end_s, seen, mean = self.timeline.end_s, self.states, self.timeline.tracks.mean
         latency_s = end_s / self.timeline.steps
         throughput = self.tokens / latency_s
         layers = {operation.layer for operation in self.timeline.operations if operation.layer is not None}
@@ -177,13 +178,20 @@ class Result:
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
             "mfu": self.flops_per_gpu()["total"] / (self.peak_flops_per_s * latency_s),
-            "compute_busy": float(seen.computing.mean()) / end_s,
-            "exposed_communication": float(seen.communicating.mean()) / end_s,
-            "waiting": float(seen.waiting.mean()) / end_s,
-            "idle": float(seen.idle.mean()) / end_s,
-            "communication_busy": float(seen.transferring.mean()) / end_s,
+            "compute_busy": mean(seen.computing) / end_s,
+            "exposed_communication": mean(seen.communicating) / end_s,
+            "waiting": mean(seen.waiting) / end_s,
+            "idle": mean(seen.idle) / end_s,
+            "communication_busy": mean(seen.transferring) / end_s,
             "synchronisation_points_per_layer": in_layers / len(layers),
         }
+
+    def _between_nodes(self) -> list[list[float]] | None:
+        """Bytes of a step from node to node; None where nothing was replayed or the nodes are too many to list."""
+        if self.timeline is None or self.timeline.node_bytes is None:
+            return None
+        between: list[list[float]] = (self.timeline.node_bytes / self.timeline.steps).tolist()
+        return between
 
     def _memory(self) -> dict[str, float]:
         return {

@@ -45,7 +45,8 @@ def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_loa
     """
     edges = np.linspace(0.0, timeline.end_s, bins + 1)
     width = timeline.end_s / bins
-    busy = np.diff(state_seconds(timeline, edges), axis=2).mean(axis=0) / width
+    weight = timeline.tracks.count / timeline.ranks
+    busy = np.tensordot(weight, np.diff(state_seconds(timeline, edges), axis=2), axes=1) / width
     ends = _step_ends(timeline)
     latencies = np.diff(np.append(0.0, ends))
     share = overlap_s(np.append(0.0, ends), edges) / width

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simcluster.errors import BrokenLawError
-from simcluster.timeline.coverage import covered_s, rows_by_rank
+from simcluster.timeline.coverage import covered_s, rows_by_track
 from simcluster.timeline.timeline import Floats, Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class States:
-    """Seconds each rank spends in each state (arrays over ranks), and what each row exposes (an array over rows).
+    """Seconds a rank of each track spends in each state (arrays over tracks), and what each row exposes (over rows).
 
     `communicating` is exposed communication: transfer not hidden behind computing; `transferring` counts hidden
     transfer too.  `exposed` is a row's transfer time not covered by the rank's computing, zero for kernels.
@@ -28,14 +28,14 @@ class States:
 
 
 def state_seconds(timeline: Timeline, at: Floats) -> Floats:
-    """Seconds each rank has spent in each state before each instant of `at`: shape (ranks, 4, len(at)).
+    """Seconds a rank of each track has spent in each state before each instant of `at`: shape (tracks, 4, len(at)).
 
     The states in order: computing, communicating, waiting, idle.  Each counts the time its intervals cover that no
     state before it covers; idle is the rest.
     """
     compute = timeline.on_compute
-    seconds = np.empty((timeline.ranks, 4, len(at)))
-    for rank, rows in enumerate(rows_by_rank(timeline)):
+    seconds = np.empty((len(timeline.tracks), 4, len(at)))
+    for track, rows in enumerate(rows_by_track(timeline)):
         kernels, transfers = rows[compute[rows]], rows[~compute[rows]]
         since, until = timeline.start_s[kernels], timeline.finish_s[kernels]
         computing = covered_s(since, until, at)
@@ -43,12 +43,12 @@ def state_seconds(timeline: Timeline, at: Floats) -> Floats:
         until = np.append(until, end)
         active = covered_s(np.append(since, timeline.start_s[transfers]), until, at)
         present = covered_s(np.append(since, timeline.arrive_s[transfers]), until, at)
-        seconds[rank] = computing, active - computing, present - active, at - present
+        seconds[track] = computing, active - computing, present - active, at - present
     return seconds
 
 
 def states(timeline: Timeline) -> States:
-    """Seconds per rank and state over the whole run.
+    """Seconds per track and state over the whole run.
 
     Kernels of a stream that overlapped, or a rank busy past the end, would be a bug: then the spans add up to more than
     the time they cover.
@@ -57,7 +57,7 @@ def states(timeline: Timeline) -> States:
     seconds = state_seconds(timeline, np.array([end_s]))[:, :, 0]
     compute, lasting = timeline.on_compute, timeline.finish_s - timeline.start_s
     kernels, transfers = (
-        np.bincount(timeline.rank[chosen], lasting[chosen], minlength=timeline.ranks).astype(np.float64)
+        np.bincount(timeline.track[chosen], lasting[chosen], minlength=len(timeline.tracks)).astype(np.float64)
         for chosen in (compute, ~compute)
     )
     if not np.allclose(kernels, seconds[:, 0], rtol=1e-9, atol=0) or (seconds < -1e-9 * end_s).any():
@@ -75,8 +75,8 @@ def states(timeline: Timeline) -> States:
 def _exposed(timeline: Timeline) -> Floats:
     """Each transfer's time that its rank's kernels do not cover."""
     compute = timeline.on_compute
-    exposed = np.zeros(len(timeline.rank))
-    for rows in rows_by_rank(timeline):
+    exposed = np.zeros(len(timeline.track))
+    for rows in rows_by_track(timeline):
         kernels, transfers = rows[compute[rows]], rows[~compute[rows]]
         since, until = timeline.start_s[kernels], timeline.finish_s[kernels]
         start, finish = timeline.start_s[transfers], timeline.finish_s[transfers]

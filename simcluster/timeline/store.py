@@ -16,11 +16,13 @@ from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
 from simcluster.timeline.states import states
-from simcluster.timeline.timeline import LinkLoads, Operation, Timeline, Wiring
+from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
 
-_SPANS = ("rank", "step", "operation", "arrive_s", "start_s", "finish_s")
-_WIRING = ("names", "kinds", "owner")
-_LOADS = ("time_s", "state", "rates", "capacity")
+_SPANS = ("track", "step", "operation", "arrive_s", "start_s", "finish_s")
+_TRACKS = ("of_rank", "count", "first")
+_WIRING = ("names", "kinds", "owner", "stands_for")
+_CABLES = ("cable", "column", "plain")
+_LOADS = ("time_s", "state", "rates", "capacity", "count")
 
 
 def pack(result: Result) -> bytes:
@@ -44,15 +46,17 @@ def pack(result: Result) -> bytes:
     if timeline is not None:
         header["timeline"] = {
             "operations": [asdict(operation) for operation in timeline.operations],
-            "ranks": timeline.ranks,
             "steps": timeline.steps,
             "kind": timeline.links.kind,
             "direction": timeline.links.direction,
+            "folding": asdict(timeline.folding),
             "wiring": {name: getattr(timeline.wiring, name) for name in _WIRING},
         }
         arrays = {name: getattr(timeline, name) for name in _SPANS}
         arrays |= {f"links_{name}": getattr(timeline.links, name) for name in _LOADS}
-        arrays |= {"node_bytes": timeline.node_bytes, "cable": timeline.wiring.cable, "plain": timeline.wiring.plain}
+        arrays |= {f"tracks_{name}": getattr(timeline.tracks, name) for name in _TRACKS}
+        arrays |= {name: getattr(timeline.wiring, name) for name in _CABLES}
+        arrays |= {"node_bytes": timeline.node_bytes} if timeline.node_bytes is not None else {}
     buffer = BytesIO()
     np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
     return buffer.getvalue()
@@ -96,14 +100,16 @@ def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline
         direction=tuple(header["direction"]),
         **{name: arrays[f"links_{name}"] for name in _LOADS},
     )
-    columns: dict[str, Any] = {name: arrays[name] for name in (*_SPANS, "node_bytes")}
+    graph: dict[str, Any] = {name: tuple(header["wiring"][name]) for name in _WIRING}
+    wiring = Wiring(**graph | {name: arrays[name] for name in _CABLES})
+    columns: dict[str, Any] = {name: arrays[name] for name in _SPANS}
     return Timeline(
         operations=tuple(Operation(**operation) for operation in header["operations"]),
-        ranks=header["ranks"],
+        tracks=Tracks(**{name: arrays[f"tracks_{name}"] for name in _TRACKS}),
         steps=header["steps"],
         links=links,
-        wiring=Wiring(
-            cable=arrays["cable"], plain=arrays["plain"], **{name: tuple(header["wiring"][name]) for name in _WIRING}
-        ),
+        node_bytes=arrays.get("node_bytes"),
+        folding=Folding(**{**header["folding"], "split_by": tuple(header["folding"]["split_by"])}),
+        wired=lambda: wiring,
         **columns,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -41,22 +43,64 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tracks:
+    """What a track of a timeline stands for: ranks whose timelines are equal.
+
+    Track t stands for `count[t]` ranks, the first of which is `first[t]`; `of_rank[r]` is the track of rank r.
+    """
+
+    of_rank: Ints
+    count: Ints
+    first: Ints
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @property
+    def ranks(self) -> int:
+        return len(self.of_rank)
+
+    def mean(self, values: Floats) -> float:
+        """The mean over ranks of a value that each track has."""
+        return float(values @ self.count) / self.ranks
+
+    @staticmethod
+    def each(ranks: int) -> Tracks:
+        """A track for every rank."""
+        every = np.arange(ranks)
+        return Tracks(of_rank=every, count=np.ones(ranks, dtype=np.int64), first=every)
+
+    @staticmethod
+    def one(ranks: int) -> Tracks:
+        """A single track for all ranks; takes no memory per rank."""
+        nothing = np.zeros(1, dtype=np.int64)
+        return Tracks(of_rank=np.broadcast_to(nothing, (ranks,)), count=np.array([ranks]), first=nothing)
+
+    @staticmethod
+    def classes(of_rank: Ints) -> Tracks:
+        """Tracks from the number of each rank's class."""
+        _, first = np.unique(of_rank, return_index=True)
+        return Tracks(of_rank=of_rank, count=np.bincount(of_rank), first=first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinkLoads:
     """Bytes/s on every wire over time: from `time_s[i]` to `time_s[i+1]` the rates are `rates[state[i]]`.
 
-    `rates` has one row per distinct set of concurrent transfers and one column per wire; `capacity` is usable bytes/s
-    and `kind`, `direction` name each wire's class.
+    `rates` has one row per distinct set of concurrent transfers and one column per class of wires that are loaded
+    equally; column j stands for `count[j]` wires, each of `capacity[j]` usable bytes/s, of a `kind` and `direction`.
     """
 
     time_s: Floats
     state: Ints
     rates: Floats
     capacity: Floats
+    count: Ints
     kind: tuple[str, ...]
     direction: tuple[str, ...]
 
     def bytes_on_wires(self, end_s: float) -> Floats:
-        """Bytes each wire carried until `end_s`, the integral of its rate."""
+        """Bytes that each wire of a column carried until `end_s`, the integral of its rate."""
         lasting = np.diff(np.append(self.time_s, end_s))
         per_state = np.bincount(self.state, weights=lasting, minlength=len(self.rates))
         carried: Floats = per_state @ self.rates
@@ -68,37 +112,74 @@ class Wiring:
     """The graph the wires belong to: `names` and `kinds` of its nodes, and the cables as pairs of indices into them.
 
     `owner` is the machine a node of the graph sits in, -1 for a switch between machines.  `cable[i]` is wire i as
-    (from, to); `plain` holds the connections that are no wires.
+    (from, to), whose load is column `column[i]`; `plain` holds the connections that are no wires.  `stands_for[i]` is
+    how many equal nodes the graph's node i stands for: 1 where the graph is listed, more where it is folded.
     """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     owner: tuple[int, ...]
+    stands_for: tuple[int, ...]
     cable: Ints
+    column: Ints
     plain: Ints
 
+    @property
+    def listed(self) -> bool:
+        """Whether every node and wire of the cluster is there."""
+        return max(self.stands_for, default=1) == 1
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+
+MOST_NODES = 64
+"""Nodes up to which the bytes between each two of them are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folding:
+    """How much of a run was replayed: classes of `ranks` and `wires`, and what keeps equal ones apart, in words.
+
+    `off` is the run in which every rank and wire was replayed.
+    """
+
+    ranks: int
+    tracks: int
+    wires: int
+    columns: int
+    split_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Timeline:
-    """Spans of all ranks as parallel columns, in the order they ended on each rank.
+    """Spans of all tracks as parallel columns, in the order they ended on each track.
 
-    Row i: rank `rank[i]` ran `operations[operation[i]]` in step `step[i]`; it was ready at `arrive_s[i]`, all members
-    of its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at `finish_s[i]`, in seconds.
-    `node_bytes[a, b]` is what the GPUs of node a sent to GPUs of node b in the whole run, inside the node where a == b.
+    Row i: every rank of track `track[i]` ran `operations[operation[i]]` in step `step[i]`; it was ready at
+    `arrive_s[i]`, all members of its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at
+    `finish_s[i]`, in seconds.  `node_bytes[a, b]` is what the GPUs of node a sent to GPUs of node b in the whole run,
+    inside the node where a == b; None for more than MOST_NODES nodes.  `wired` makes the wiring when it is asked for.
     """
 
     operations: tuple[Operation, ...]
-    ranks: int
+    tracks: Tracks
     steps: int
-    rank: Ints
+    track: Ints
     step: Ints
     operation: Ints
     arrive_s: Floats
     start_s: Floats
     finish_s: Floats
     links: LinkLoads
-    node_bytes: Floats
-    wiring: Wiring
+    node_bytes: Floats | None
+    folding: Folding
+    wired: Callable[[], Wiring] = field(repr=False)
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """The graph of the wires."""
+        return self.wired()
+
+    @property
+    def ranks(self) -> int:
+        return self.tracks.ranks
 
     @property
     def end_s(self) -> float:
@@ -112,10 +193,10 @@ class Timeline:
         return np.asarray(computes[self.operation])
 
     def of(self, *, rank: int | None = None, stream: Stream | None = None, name: str | None = None) -> Spans:
-        """The rows of one rank, stream or operation name, or of any mix of these."""
-        chosen = np.ones(len(self.rank), dtype=np.bool_)
+        """The rows of one rank (those of its track), stream or operation name, or of any mix of these."""
+        chosen = np.ones(len(self.track), dtype=np.bool_)
         if rank is not None:
-            chosen &= self.rank == rank
+            chosen &= self.track == self.tracks.of_rank[rank]
         if stream is not None:
             chosen &= self.on_compute == (stream == "compute")
         if name is not None:

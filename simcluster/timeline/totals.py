@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from operator import attrgetter, mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +41,12 @@ class OperationTotal:
 
 def operation_totals(timeline: Timeline, exposed: Floats) -> tuple[OperationTotal, ...]:
     """A row per name in order of first appearance; `exposed` is each span's exposed time in seconds."""
-    share, size = 1 / (timeline.ranks * timeline.steps), len(timeline.operations)
-    runs = np.bincount(timeline.operation, minlength=size) * share
-    seconds = np.bincount(timeline.operation, timeline.finish_s - timeline.start_s, minlength=size) * share
-    uncovered = np.bincount(timeline.operation, exposed, minlength=size) * share
+    size = len(timeline.operations)
+    share = timeline.tracks.count[timeline.track] / (timeline.ranks * timeline.steps)
+    runs: Floats = np.bincount(timeline.operation, share, minlength=size).astype(np.float64)
+    lasting = (timeline.finish_s - timeline.start_s) * share
+    seconds: Floats = np.bincount(timeline.operation, lasting, minlength=size).astype(np.float64)
+    uncovered: Floats = np.bincount(timeline.operation, exposed * share, minlength=size).astype(np.float64)
     by_name: dict[str, list[int]] = {}
     for index, operation in enumerate(timeline.operations):
         by_name.setdefault(operation.name, []).append(index)
@@ -56,9 +59,11 @@ def operation_totals(timeline: Timeline, exposed: Floats) -> tuple[OperationTota
 def _total(operations: list[Operation], runs: Values, seconds: Values, exposed: Values) -> OperationTotal:
     """One name's operations added up, each weighted by how often a GPU runs it in a step."""
     longest = max(operations, key=lambda operation: operation.alone_s)
+    times = runs.tolist()
 
     def added(column: str) -> float:
-        return float(sum(run * getattr(operation, column) for run, operation in zip(runs, operations, strict=True)))
+        value = attrgetter(column)
+        return float(sum(map(mul, times, map(value, operations))))
 
     return OperationTotal(
         name=longest.name,

@@ -148,7 +148,7 @@ def test_an_unknown_cluster_is_refused_with_those_there_are(source: str, word: s
 
 
 def test_a_catalogue_fabric_says_how_many_nodes_it_joins() -> None:
-    assert "at most 8,192 nodes" in _refused("all_reduce", "--cluster", "dgx-h100", "--gpus", 100_000_000)
+    assert "at most 262,144 nodes" in _refused("all_reduce", "--cluster", "dgx-h100", "--gpus", 100_000_000)
 
 
 def test_in_switch_across_nodes_is_refused_on_a_catalogue_cluster() -> None:

@@ -109,6 +109,21 @@ def test_chosen_ranks_are_drawn(ranks: tuple[int, ...], path: Path, tmp_path: Pa
     assert all(f"rank {rank}" in drawn for rank in ranks)
 
 
+@pytest.mark.parametrize("kind", ["utilization", "timeline"])
+def test_a_figure_may_be_drawn_without_folding(kind: str, path: Path, tmp_path: Path) -> None:
+    outcome = simcluster("plot", path, "--kind", kind, "--fold", "off", "-o", tmp_path / "figure.svg")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (tmp_path / "figure.svg").read_text().startswith("<?xml")
+
+
+def test_folding_cannot_be_chosen_for_a_finished_run(path: Path, tmp_path: Path) -> None:
+    simcluster("run", path, "--out", tmp_path / "out")
+    outcome = simcluster("plot", tmp_path / "out", "--fold", "off", "-o", tmp_path / "figure.png")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--fold off needs a scenario" in outcome.err
+    assert simcluster("plot", tmp_path / "out", "--fold", "auto", "-o", tmp_path / "figure.png").code == 0
+
+
 def test_set_on_a_folder_is_refused(path: Path, tmp_path: Path) -> None:
     simcluster("run", path, "--out", tmp_path / "out")
     outcome = simcluster("plot", tmp_path / "out", "--set", "model.layers=4", "-o", tmp_path / "figure.png")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from simcluster.pipeline import simulate
+from simcluster.scenario.scenario import Scenario
+from simcluster.timeline.result import Result
 from tests.edge_helpers import DOES_NOT_FIT, SMALL, changed, scenario_file, simcluster
 
 TIMED = ("latency_s", "throughput_tokens_per_s", "throughput_tokens_per_s_per_gpu", "mfu", "compute_busy",
@@ -122,7 +125,7 @@ def test_mistakes_leave_stdout_empty_with_json_too(command: str, tmp_path: Path)
     "arguments",
     [(), ("run",), ("frobnicate",), ("run", "a.yaml", "b.yaml"), ("run", "a.yaml", "--frobnicate"), ("--frobnicate",),
      ("sweep", "a.yaml"), ("sweep", "a.yaml", "--over", "a=1", "--workers", "0"), ("plot", "a.yaml", "--kind", "x"),
-     ("run", "a.yaml", "--set"), ("plot", "a.yaml", "--rank", "one")],
+     ("run", "a.yaml", "--set"), ("plot", "a.yaml", "--rank", "one"), ("run", "a.yaml", "--fold", "on")],
 )  # fmt: skip
 def test_a_wrong_command_line_ends_with_two_and_says_how(arguments: tuple[str, ...]) -> None:
     outcome = simcluster(*arguments)
@@ -136,6 +139,54 @@ def test_help_goes_to_stdout(command: str) -> None:
     outcome = simcluster(*([command] if command else []), "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("Usage: simcluster")
+
+
+SLOW = "faults=[{gpu: node1.gpu2, factor: 0.5}]"
+
+
+@pytest.mark.parametrize("overrides", [(), ("--set", SLOW)])
+def test_folding_changes_what_is_replayed_and_no_number(overrides: tuple[str, ...], path: Path) -> None:
+    auto, off = (simcluster("run", path, "--json", "--fold", fold, *overrides).json() for fold in ("auto", "off"))
+    assert simcluster("run", path, "--json", *overrides).json() == auto
+    assert off["folding"] == {"ranks": 8, "tracks": 8, "wires": 40, "columns": 40, "split_by": []}
+    assert auto["folding"]["tracks"] < 8
+    assert auto["folding"]["columns"] < 40
+    for name in (*TIMED, "communication_busy"):
+        assert auto[name] == pytest.approx(off[name], rel=1e-9, abs=1e-12)
+    for words in ("kind", "direction", "count"):
+        assert [row[words] for row in auto["links"]] == [row[words] for row in off["links"]]
+    for number in ("bytes", "utilization_mean", "utilization_peak"):
+        found, expected = ([row[number] for row in one["links"]] for one in (auto, off))
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    named = [[(row["from"], row["to"], row["count"]) for row in one["wires"]] for one in (auto, off)]
+    assert named[0] == named[1]
+
+
+def test_the_summary_says_what_was_replayed(path: Path) -> None:
+    assert "\nreplayed       every rank and wire\n" in simcluster("run", path, "--no-advise", "--fold", "off").out
+    slow = simcluster("run", path, "--no-advise", "--set", SLOW).out
+    assert "of 8 ranks and" in slow
+    assert "split by: slow GPU node1.gpu2" in slow
+
+
+def test_check_says_the_same_with_and_without_folding(path: Path) -> None:
+    outcomes = [simcluster("check", path, "--fold", fold) for fold in ("auto", "off")]
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0].code == 0
+
+
+def test_a_sweep_gives_the_same_with_and_without_folding(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def noted(scenario: Scenario, *, fold: str = "auto") -> Result:
+        asked.append(fold)
+        return simulate(scenario)
+
+    monkeypatch.setattr("simcluster.study.sweep.simulate", noted)
+    options = ("--json", "--workers", 1, "--over", "model.layers=1,2")
+    tables = [simcluster("sweep", path, *options, "--fold", fold).json() for fold in ("auto", "off")]
+    assert tables[0] == tables[1]
+    assert asked == ["auto", "auto", "off", "off"]
 
 
 def test_the_version_is_printed() -> None:

@@ -22,10 +22,9 @@ from simcluster.cluster.messages import Load, Messages, Reduction
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.cluster.wiring import Graph
 from simcluster.program.program import CollectiveKind
-from simcluster.replay.traffic import traffic
-from tests.physics_helpers import NIC, NVLINK, count_kinds, ideal_cluster, law
+from tests.physics_helpers import NIC, NVLINK, count_kinds, ideal_cluster, law, traffic
 
-SWITCHES = ("leaf", "spine", "core")
+SWITCHES = ("leaf", "spine", "core", "top")
 
 
 def fabric(kind: Fabric, nodes: int, *, nics: int = 1, leaf_ports: int = 64, oversubscription: float = 1.0) -> Cluster:
@@ -52,12 +51,26 @@ def trunks(graph: Graph) -> dict[tuple[str, str], float]:
 
 def upward(graph: Graph, kind: str) -> dict[str, float]:
     """Capacity of every switch of a kind to the next level, in NICs."""
-    level = {"leaf": 0, "spine": 1, "core": 2}
     total = {name: 0.0 for name, data in graph.nodes(data=True) if data["kind"] == kind}
     for (tail, head), cables in trunks(graph).items():
-        if tail in total and level[graph.nodes[head]["kind"]] > level[kind]:
+        if tail in total and SWITCHES.index(graph.nodes[head]["kind"]) > SWITCHES.index(kind):
             total[tail] += cables
     return total
+
+
+def downward(graph: Graph, kind: str) -> dict[str, float]:
+    """Capacity of every switch of a kind to the level below, in NICs."""
+    total = {name: 0.0 for name, data in graph.nodes(data=True) if data["kind"] == kind}
+    for (tail, head), cables in trunks(graph).items():
+        if tail in total and SWITCHES.index(graph.nodes[head]["kind"]) < SWITCHES.index(kind):
+            total[tail] += cables
+    return total
+
+
+def levels(graph: Graph) -> tuple[str, ...]:
+    """The kinds of switches that there are, from the NICs upwards."""
+    found = count_kinds(graph)
+    return tuple(kind for kind in SWITCHES if found[kind])
 
 
 def nics_below(graph: Graph) -> Counter[str]:
@@ -109,12 +122,8 @@ def test_no_switch_of_a_clos_has_more_cables_than_ports(
     below, up = nics_below(graph), upward(graph, "leaf")
     if len(up) > 1:
         assert up == pytest.approx({leaf: below[leaf] / oversubscription for leaf in up}, rel=1e-9, abs=0)
-    down: dict[str, float] = defaultdict(float)
-    for (tail, head), cables in trunks(graph).items():
-        if graph.nodes[tail]["kind"] == "leaf":
-            down[head] += cables
-    if count_kinds(graph)["core"]:
-        assert upward(graph, "spine") == pytest.approx(down, rel=1e-9, abs=0)
+    for between in levels(graph)[1:-1]:
+        assert upward(graph, between) == pytest.approx(downward(graph, between), rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("kind", CLOS)
@@ -125,7 +134,8 @@ def test_the_largest_clos_fills_its_switches_and_one_node_more_does_not_fit(
     most = largest(kind, nics=nics, leaf_ports=leaf_ports)
     graph = topology.build(fabric(kind, most, nics=nics, leaf_ports=leaf_ports))
     assert max(cables_in(graph).values()) <= leaf_ports * (1 + 1e-9)
-    top = "core" if count_kinds(graph)["core"] else "spine"
+    assert levels(graph) == SWITCHES[: 2 if kind == "leaf-spine" else 4]
+    top = levels(graph)[-1]
     full = [ports for name, ports in cables_in(graph).items() if graph.nodes[name]["kind"] == top]
     assert full == pytest.approx([leaf_ports] * len(full), rel=1e-9, abs=0)
 
@@ -155,6 +165,16 @@ def test_a_full_leaf_has_no_trunk_thinner_than_a_cable() -> None:
         # 12 leaves are more than 8 ports: pods of 4 leaves with 4 spines each, 4 planes of ceil(3·4/8) cores.
         ("rail-optimized", 12, 4, 8, {"leaf": 12, "spine": 12, "core": 8}),
         ("rail-optimized", 16, 4, 8, {"leaf": 16, "spine": 16, "core": 8}),
+        # The last pod half full: a leaf more than 8, whose spines bring a cable each; 4 planes of ceil(9/8) cores.
+        ("fat-tree", 36, 1, 8, {"leaf": 9, "spine": 12, "core": 8}),
+        # Four levels: k⁴/8 hosts, k³/4 leaves, spines and cores, k³/8 tops.
+        ("fat-tree", 32, 1, 4, {"leaf": 16, "spine": 16, "core": 16, "top": 8}),
+        ("fat-tree", 162, 1, 6, {"leaf": 54, "spine": 54, "core": 54, "top": 27}),
+        ("rail-optimized", 16, 2, 4, {"leaf": 16, "spine": 16, "core": 16, "top": 8}),
+        ("rail-optimized", 128, 4, 8, {"leaf": 128, "spine": 128, "core": 128, "top": 64}),
+        # One leaf too many for three: 5 pods with 2 spines; 2 planes of 3 pods with 2 cores; 4 planes of
+        # ceil((2 + 2 + 1/4) / 4) tops.
+        ("fat-tree", 17, 1, 4, {"leaf": 9, "spine": 10, "core": 12, "top": 8}),
     ],
 )
 def test_a_clos_has_the_switches_counted_by_hand(
@@ -171,6 +191,98 @@ def test_an_oversubscribed_leaf_spine_by_hand() -> None:
     assert count_kinds(graph)["spine"] == 1
     assert nics_below(graph) == dict.fromkeys(["leaf0", "leaf1", "leaf2"], 6)
     assert set(trunks(graph).values()) == {2.0}
+
+
+def test_switches_of_a_clos_are_called_after_their_pod_and_plane() -> None:
+    """leafN and spineN; spineP.S of pod P and coreS.C of plane S; coreS.P.C of pod P of plane S and topS.C.T."""
+
+    def names(nodes: int, leaf_ports: int) -> set[str]:
+        graph = topology.build(fabric("fat-tree", nodes, leaf_ports=leaf_ports))
+        return {name for name, data in graph.nodes(data=True) if data["kind"] in SWITCHES[1:]}
+
+    def numbered(kind: str, *sides: int) -> set[str]:
+        return {kind + ".".join(map(str, place)) for place in np.ndindex(*sides)}
+
+    assert names(16, 8) == numbered("spine", 2)
+    assert names(16, 4) == numbered("spine", 4, 2) | numbered("core", 2, 2)
+    assert names(32, 4) == numbered("spine", 8, 2) | numbered("core", 2, 4, 2) | numbered("top", 2, 2, 2)
+
+
+FOUR_LEVELS = [("fat-tree", 32, 1, 4), ("rail-optimized", 16, 2, 4), ("fat-tree", 23, 1, 4), ("fat-tree", 60, 1, 6),
+               ("rail-optimized", 20, 4, 6)]  # fmt: skip
+"""Fabrics of four levels, full ones and others: fabric, nodes, NICs a node, ports."""
+
+
+@pytest.mark.parametrize(("kind", "nodes", "nics", "leaf_ports"), FOUR_LEVELS)
+def test_a_level_of_a_clos_passes_up_what_it_passes_down(kind: Fabric, nodes: int, nics: int, leaf_ports: int) -> None:
+    """Switch by switch below the tops; and every level as much as the NICs."""
+    graph = topology.build(fabric(kind, nodes, nics=nics, leaf_ports=leaf_ports))
+    check_sound(graph)
+    assert levels(graph) == SWITCHES
+    assert max(cables_in(graph).values()) <= leaf_ports * (1 + 1e-9)
+    assert upward(graph, "leaf") == pytest.approx(nics_below(graph), rel=1e-9, abs=0)
+    for between in ("spine", "core"):
+        assert upward(graph, between) == pytest.approx(downward(graph, between), rel=1e-9, abs=0)
+    for level in SWITCHES[1:]:
+        assert sum(downward(graph, level).values()) == pytest.approx(nodes * nics, rel=1e-9, abs=0)
+    names = list(chain(*nic_halves(nodes, nics)))
+    switched = graph.subgraph([*names, *nics_below(graph), *(name for pair in trunks(graph) for name in pair)])
+    assert nx.is_strongly_connected(switched), "the switches alone join all NICs"
+
+
+@pytest.mark.parametrize(("kind", "nodes", "nics", "leaf_ports"), FOUR_LEVELS)
+def test_a_way_through_a_clos_has_two_hops_more_for_every_level_it_needs(
+    kind: Fabric, nodes: int, nics: int, leaf_ports: int
+) -> None:
+    """2 under a leaf, 4 in its pod of leaves, 6 in its pod of pods, 8 elsewhere."""
+    graph = topology.build(fabric(kind, nodes, nics=nics, leaf_ports=leaf_ports))
+    joined = graph.subgraph([name for name, data in graph.nodes(data=True) if data["kind"] in (*SWITCHES, "nic")])
+    half = leaf_ports // 2
+
+    def leaf_of(node: int, index: int) -> int:
+        return node // half * nics + index if kind == "rail-optimized" else (node * nics + index) // half
+
+    places = {f"node{node}.nic{index}": leaf_of(node, index) for node in range(nodes) for index in range(nics)}
+    hops = dict(nx.all_pairs_shortest_path_length(joined))
+    for (one, here), (other, there) in combinations(places.items(), 2):
+        apart = sum(here // size != there // size for size in (1, half, half * half))
+        assert hops[one][other] == hops[other][one] == 2 + 2 * apart
+
+
+def test_an_all_to_all_over_four_levels_by_hand() -> None:
+    """32 hosts, 2 under a leaf, 4 in a pod, 8 in a pod of pods: of the 31 bytes a host sends, 30 leave its leaf, 28 its
+    pod and 24 its pod of pods; every level has a cable for every host."""
+    routes = Routes(fabric("fat-tree", 32, leaf_ports=4))
+    found = send(routes, *((a, b) for a in range(32) for b in range(32) if a != b))
+    carried: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for wire, size in zip(found.wire.tolist(), found.bytes.tolist(), strict=True):
+        carried[routes.wire_class[wire].kind, routes.wire_class[wire].direction].append(size)
+    for kind, up, down, each in (
+        ("nic", "out", "in", 31), ("leaf", "up", "down", 30), ("spine", "up", "down", 28), ("core", "up", "down", 24),
+    ):  # fmt: skip
+        for direction in (up, down):
+            assert carried.pop((kind, direction)) == pytest.approx([each] * 32, rel=1e-12, abs=0)
+    assert not carried
+    assert traffic("all_to_all", tuple(range(32)), routes).alone_s(32e9) == pytest.approx(31e9 / NIC, rel=1e-9, abs=0)
+
+
+def test_an_all_to_all_over_four_thinned_levels_by_hand() -> None:
+    """4 hosts and 2 cables up a leaf, 12 in a pod, 36 in a pod of pods: the 212 of 215 bytes that leave a leaf do so
+    at half the rate."""
+    cluster = fabric("fat-tree", 216, leaf_ports=6, oversubscription=2)
+    graph = topology.build(cluster)
+    assert [count_kinds(graph)[kind] for kind in SWITCHES] == [54, 36, 36, 18]
+    seconds = traffic("all_to_all", tuple(range(216)), Routes(cluster)).alone_s(216e9)
+    assert seconds == pytest.approx(212e9 / (NIC / 2), rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_flow_over_four_levels_takes_one_way(seed: int) -> None:
+    cluster = replace(fabric("fat-tree", 32, leaf_ports=4), routing=Routing(seed=seed))
+    routes = Routes(cluster)
+    for receiver, hops in ((1, 2), (2, 4), (4, 6), (8, 8), (31, 8)):
+        found = send(routes, (0, receiver))
+        assert found.bytes.tolist() == [1.0] * hops
 
 
 def bisection(graph: Graph, halves: tuple[Iterable[str], Iterable[str]]) -> float:
@@ -204,6 +316,18 @@ def test_half_of_a_clos_can_send_its_nics_rate_over_the_oversubscription_to_the_
     cluster = fabric(kind, nodes, nics=nics, leaf_ports=leaf_ports, oversubscription=oversubscription)
     expected = nodes * nics / 2 / oversubscription
     assert bisection(topology.build(cluster), nic_halves(nodes, nics)) == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("oversubscription", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize(("kind", "nics", "leaf_ports"), [("fat-tree", 1, 4), ("rail-optimized", 2, 4)])
+def test_half_of_a_clos_of_four_levels_can_send_as_much(
+    kind: Fabric, nics: int, leaf_ports: int, oversubscription: float
+) -> None:
+    most = largest(kind, nics=nics, leaf_ports=leaf_ports, oversubscription=oversubscription)
+    graph = topology.build(fabric(kind, most, nics=nics, leaf_ports=leaf_ports, oversubscription=oversubscription))
+    assert levels(graph) == SWITCHES
+    expected = most * nics / 2 / oversubscription
+    assert bisection(graph, nic_halves(most, nics)) == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 # ---------------------------------------------------------------------------------------------------------- dragonfly
@@ -605,6 +729,16 @@ def test_a_sum_in_the_network_avoids_a_dead_trunk_and_a_dead_nic() -> None:
     shared = hurt(reducing(2, 2), (("node0.nic1",), 0.0))
     found = traffic(ALL_REDUCE, (0, 1, 2, 3), shared, algorithm="in-network").legs[1]
     assert found.alone_s(NIC) == pytest.approx(1.0, rel=1e-9, abs=0), "both halves go through the NIC that is left"
+
+
+def test_a_sum_in_a_network_of_four_levels_is_finished_in_a_top() -> None:
+    cluster = reducing(32, 1, "fat-tree", leaf_ports=4)
+    routes = Routes(cluster)
+    assert traffic(ALL_REDUCE, tuple(range(32)), routes, algorithm="in-network").alone_s(NIC) == pytest.approx(
+        1.0, rel=1e-9, abs=0
+    )
+    found = routes.load(Messages.none(), (Reduction(tier="infiniband", ranks=tuple(range(32)), bytes=1.0),))
+    assert len({end for wire in wires_of(routes, found) for end in wire if end.startswith("top")}) == 1
 
 
 def test_a_sum_of_nics_on_two_planes_goes_over_their_own_cables_only() -> None:

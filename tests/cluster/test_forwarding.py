@@ -13,8 +13,7 @@ from simcluster.cluster.cluster import Cluster, Fault, Routing
 from simcluster.cluster.messages import Load, Messages
 from simcluster.cluster.routes import Routes
 from simcluster.program.program import CollectiveKind
-from simcluster.replay.traffic import traffic
-from tests.physics_helpers import NIC, NVLINK, ideal_cluster
+from tests.physics_helpers import NIC, NVLINK, ideal_cluster, traffic
 
 NVLINK_S, NIC_S = 1e-6, 4e-6
 

@@ -33,10 +33,10 @@ def test_a_leaf_faces_as_many_nodes_as_its_ports_allow(leaf_ports: int, tenths: 
     [
         ("leaf-spine", 64, 8, 64 * 4),
         ("leaf-spine", 64, 1, 64 * 32),
-        ("fat-tree", 64, 1, 64**3 // 4),
-        ("fat-tree", 8, 1, 128),
-        ("rail-optimized", 64, 8, 64**3 // 4 // 8),
-        ("rail-optimized", 32, 4, 32**3 // 4 // 4),
+        ("fat-tree", 64, 1, 64**4 // 8),
+        ("fat-tree", 8, 1, 512),
+        ("rail-optimized", 64, 8, 64**4 // 8 // 8),
+        ("rail-optimized", 32, 4, 32**4 // 8 // 4),
         ("dragonfly", 64, 16, 16 * 32 * (32 * 16 + 1) // 16),
         ("single-switch", 64, 8, None),
         ("torus-3d", 64, 8, None),
@@ -45,7 +45,7 @@ def test_a_leaf_faces_as_many_nodes_as_its_ports_allow(leaf_ports: int, tenths: 
 def test_a_fabric_joins_as_many_nodes_as_the_ports_of_its_switches_allow(
     fabric: Fabric, leaf_ports: int, nics: int, nodes: int | None
 ) -> None:
-    """Two levels: a leaf per port of a spine.  Three: k**3 / 4 NICs (Leiserson).  Dragonfly: a p (a h + 1)."""
+    """Two levels: a leaf per port of a spine.  Four: k**4 / 8 NICs (Leiserson).  Dragonfly: a p (a h + 1)."""
     assert replace(infiniband(leaf_ports, 1.0, nics), fabric=fabric).largest_nodes == nodes
 
 

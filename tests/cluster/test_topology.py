@@ -52,6 +52,16 @@ def test_wires_of_the_example_are_its_nvlinks_nics_and_trunks() -> None:
     assert {(wire.kind, capacity) for _, _, capacity, wire in wires} == usable
 
 
+def test_wires_of_four_levels_are_leaf_spine_and_core_cables() -> None:
+    """32 NICs with switches of 4 ports: every level passes all of them on, a cable a NIC."""
+    cluster = ideal_cluster(16, 2, leaf_ports=4)
+    found = count_wires(cluster)
+    trunks = {(kind, way): 32 for kind in ("leaf", "spine", "core") for way in ("up", "down")}
+    assert {wire: found[wire] for wire in found if wire[0] not in ("nvlink", "nic")} == trunks
+    capacities = {capacity for *_, capacity, wire in topology.wires(topology.build(cluster)) if wire.kind != "nvlink"}
+    assert capacities == {NIC}
+
+
 def test_every_cable_has_two_directions_of_one_capacity() -> None:
     graph = topology.build(ideal_cluster(40, 4, oversubscription=2))
     for tail, head, data in graph.edges(data=True):

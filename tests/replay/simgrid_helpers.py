@@ -17,8 +17,8 @@ from simcluster.cluster.cluster import Cluster, Fault, Routing
 from simcluster.cluster.link import Fabric
 from simcluster.cluster.messages import Ints, Messages
 from simcluster.cluster.routes import Routes
-from simcluster.replay.traffic import Leg, Traffic, traffic
-from tests.physics_helpers import Start, ideal_cluster, run_transfers
+from simcluster.traffic.traffic import Leg, Traffic
+from tests.physics_helpers import Start, ideal_cluster, one_flow, run_transfers, traffic
 
 PYTHON = "/usr/bin/python3"
 HERE = Path(__file__).parent
@@ -108,10 +108,10 @@ def as_traffic(routes: Routes, way: Way) -> Traffic:
     leg = Leg(
         latency_s=way.latency_s,
         port_share=1.0,
-        wire=np.array(way.wires, dtype=np.int64),
-        use=np.ones(len(way.wires)),
         alone_rate=float(routes.capacity[way.wires].min()),
         full_wire=way.wires[0],
+        flows=one_flow(way.wires, [1.0] * len(way.wires)),
+        flow_share=np.ones(1),
     )
     return replace(any_traffic(routes), legs=(leg,))
 

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from simcluster.cluster.routes import Routes
 from simcluster.plan.layout import Axis, Group
 from simcluster.program.program import Collective, Operation, Program
-from simcluster.replay.engine import replay
+from simcluster.replay.run import run
 from simcluster.timeline.states import states
 from tests.physics_helpers import NIC, NVLINK, a_collective, a_kernel, ideal_cluster, random_program, run_program
 
@@ -148,7 +147,7 @@ def test_every_rank_runs_every_operation_of_every_step_once() -> None:
         a_kernel("two", 1.0, 1),
     ]
     timeline = run_program(operations, UNEVEN, ideal_cluster(2, 3), steps=3)
-    rows = np.stack([timeline.rank, timeline.step, timeline.operation], axis=1)
+    rows = np.stack([timeline.track, timeline.step, timeline.operation], axis=1)
     assert len(np.unique(rows, axis=0)) == len(rows) == 6 * 3 * 3
 
 
@@ -158,8 +157,8 @@ def test_in_random_programs_every_operation_starts_as_soon_as_it_may() -> None:
     rng = random.Random(20261105)
     for number in range(40):
         program, cluster = random_program(rng)
-        timeline = replay(program, Routes(cluster))
-        rows = zip(timeline.rank.tolist(), timeline.step.tolist(), timeline.operation.tolist(), strict=True)
+        timeline = run(program, cluster, fold="off")
+        rows = zip(timeline.track.tolist(), timeline.step.tolist(), timeline.operation.tolist(), strict=True)
         at = {key: index for index, key in enumerate(rows)}
         for (rank, step, index), place in at.items():
             ready = max((timeline.finish_s[at[key]] for key in before(program, rank, step, index)), default=0.0)
@@ -193,5 +192,5 @@ def test_a_replay_is_the_same_every_time() -> None:
         a_kernel("one", 1.0, 1),
     ]
     one, other = (run_program(operations, UNEVEN, ideal_cluster(2, 3), steps=2) for _ in range(2))
-    for column in ("rank", "step", "operation", "arrive_s", "start_s", "finish_s"):
+    for column in ("track", "step", "operation", "arrive_s", "start_s", "finish_s"):
         assert np.array_equal(getattr(one, column), getattr(other, column))

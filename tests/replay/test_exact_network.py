@@ -14,9 +14,9 @@ from simcluster.cluster.cluster import Cluster, Routing, Stream
 from simcluster.cluster.link import Fabric
 from simcluster.cluster.messages import Messages
 from simcluster.cluster.routes import Routes
-from simcluster.replay import exchange, rings
-from simcluster.replay.pattern import Pattern, Phase
-from simcluster.replay.traffic import Traffic, routed
+from simcluster.traffic import exchange, rings
+from simcluster.traffic.pattern import Pattern, Phase
+from simcluster.traffic.traffic import Traffic, routed
 from tests.physics_helpers import NIC, Start, ideal_cluster, run_transfers
 from tests.replay.exact import Flow, Uses, flow_ends
 
@@ -60,7 +60,7 @@ def random_posts(rng: random.Random, gpus: int) -> list[Posted]:
 
 
 def as_traffic(phase: Phase, routes: Routes) -> Traffic:
-    group = tuple(sorted({*phase.messages.sender.tolist(), *phase.messages.receiver.tolist()}))
+    group = tuple(sorted({*phase.listed().sender.tolist(), *phase.listed().receiver.tolist()}))
     return routed(Pattern(algorithm="test", phases=(phase,)), group, routes)
 
 
@@ -100,10 +100,10 @@ def exact_ends(routes: Routes, posts: list[Posted]) -> list[float]:
     owner: list[int] = []
     for number, (start, phase, payload) in enumerate(posts):
         if routes.cluster.sharing == "flow":
-            sizes = [Fraction(size).limit_denominator(10**6) for size in phase.messages.bytes.tolist()]
-            parts = list(zip(sizes, uses_of_messages(routes, phase.messages), strict=True))
+            sizes = [Fraction(size).limit_denominator(10**6) for size in phase.listed().bytes.tolist()]
+            parts = list(zip(sizes, uses_of_messages(routes, phase.listed()), strict=True))
         else:
-            parts = [by_busiest_port(routes, use_together(routes, phase.messages))]
+            parts = [by_busiest_port(routes, use_together(routes, phase.listed()))]
         flows += [Flow(start, payload * size, uses) for size, uses in parts]
         owner += [number] * len(parts)
     for stream in routes.cluster.background:

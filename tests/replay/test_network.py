@@ -6,7 +6,6 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
 import pytest
 import simpy
 from hypothesis import given
@@ -15,8 +14,19 @@ from hypothesis import strategies as st
 from simcluster.cluster.link import Fabric
 from simcluster.cluster.routes import Routes
 from simcluster.replay.network import Network
-from simcluster.replay.traffic import Traffic, traffic
-from tests.physics_helpers import NIC, NVLINK, Start, ideal_cluster, law, one_message, run_transfers
+from simcluster.traffic.traffic import Traffic
+from simcluster.traffic.wires import Wires
+from tests.physics_helpers import (
+    NIC,
+    NVLINK,
+    Start,
+    ideal_cluster,
+    law,
+    one_flow,
+    one_message,
+    run_transfers,
+    traffic,
+)
 from tests.replay.exact import Flow, flow_ends
 
 MIB = 2.0**20
@@ -157,7 +167,7 @@ def test_rates_are_remembered_by_traffic_and_not_by_where_it_lay_in_memory() -> 
     """Traffic dropped after its transfer must not lend its rates to another that Python puts in the same place."""
     routes = Routes(ideal_cluster(2, 8))
     env = simpy.Environment()
-    network = Network(env, routes)
+    network = Network(env, Wires.listed(routes))
     inside, outside = one_message(routes, 0, 1), one_message(routes, 0, 9)
     first = replace(inside)
     place = id(first)
@@ -178,7 +188,7 @@ def random_flows(routes: Routes, rng: random.Random) -> list[Flow]:
     flows = []
     for _ in range(rng.randint(2, 14)):
         sender, receiver = rng.sample(range(routes.cluster.gpus), 2)
-        wires = one_message(routes, sender, receiver).legs[0].wire.tolist()
+        wires = one_message(routes, sender, receiver).legs[0].flows.wire.tolist()
         start = Fraction(rng.choice([0, 0, rng.randint(1, 64)]), 64)
         flows.append(Flow(start, Fraction(rng.randint(1, 10**9)), {wire: Fraction(1) for wire in wires}))
     return flows
@@ -187,9 +197,9 @@ def random_flows(routes: Routes, rng: random.Random) -> list[Flow]:
 def as_traffic(flow: Flow, routes: Routes) -> Traffic:
     """The flow on its wires; what traffic holds beside them does not matter to the network."""
     wires = sorted(flow.uses)
-    use = np.array([float(flow.uses[wire]) for wire in wires])
+    flows = one_flow(wires, [float(flow.uses[wire]) for wire in wires])
     whole = one_message(routes, 0, 1)
-    return replace(whole, legs=(replace(whole.legs[0], wire=np.array(wires, dtype=np.int64), use=use),))
+    return replace(whole, legs=(replace(whole.legs[0], flows=flows),))
 
 
 def test_random_flows_end_when_an_exact_fluid_model_says() -> None:

@@ -18,7 +18,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simcluster.replay import sharing
-from simcluster.replay.sharing import Crossings, Floats, FlowSet, fair_rates
+from simcluster.replay.sharing import FlowSet, fair_rates
+from simcluster.traffic.crossings import Crossings, Floats, Ints
 from tests.physics_helpers import law
 from tests.replay.exact import Uses, max_min_rates
 
@@ -275,7 +276,7 @@ def test_flows_that_end_leave_the_rest_what_it_would_get_alone() -> None:
         steps = [np.array(order[at : at + (at % 5 == 0) + 1]) for at in range(0, len(order))]
 
         def rates_after_each_end(
-            crossings: Crossings = crossings, case: Sharing = case, steps: list[sharing.Ints] = steps
+            crossings: Crossings = crossings, case: Sharing = case, steps: list[Ints] = steps
         ) -> Floats:
             flows, seen = FlowSet(crossings, case.room, case.limits), [np.zeros(crossings.count)]
             for number, step in enumerate(steps):

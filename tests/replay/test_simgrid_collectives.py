@@ -11,9 +11,8 @@ import pytest
 from simcluster.cluster.cluster import Cluster, Routing
 from simcluster.cluster.link import Fabric
 from simcluster.cluster.routes import Routes
-from simcluster.replay.rings import ring_orders
-from simcluster.replay.traffic import traffic
-from tests.physics_helpers import ideal_cluster, run_transfers
+from simcluster.traffic.rings import ring_orders
+from tests.physics_helpers import ideal_cluster, run_transfers, traffic
 from tests.replay.simgrid_helpers import (
     MISSING,
     RATE,

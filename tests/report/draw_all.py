@@ -30,6 +30,8 @@ from simcluster.timeline.table import Cell, Column, Table
 ROOT = Path(__file__).parents[2]
 PICTURES = Path(__file__).parent / "pictures"
 EXAMPLE = ROOT / "scenarios" / "ep64_tp2_pp1.yaml"
+LARGE = ROOT / "scenarios" / "ep64_tp2_pp1_1024.yaml"
+SLOW = "faults=[{gpu: node3.gpu2, factor: 0.5}]"
 DPI = 40
 
 
@@ -38,6 +40,9 @@ def figures() -> Iterator[tuple[str, Figure]]:
     result = simcluster.simulate(simcluster.load(EXAMPLE, ["workload.steps=2"]))
     yield "utilization", utilization.draw(result)
     yield "timeline", timeline_chart.draw(result)
+    slow = simcluster.simulate(simcluster.load(LARGE, ["model.layers=4", SLOW]))
+    yield "utilization_bands", utilization.draw(slow)
+    yield "timeline_slow", timeline_chart.draw(slow)
     yield "breakdown", breakdown.draw(result)
     yield "memory", memory.draw(result)
     yield "links", links.draw(result)
@@ -45,6 +50,7 @@ def figures() -> Iterator[tuple[str, Figure]]:
     for fabric in ("dragonfly", "torus-3d"):
         changes = ["model.layers=1", f"cluster.infiniband.fabric={fabric}", "cluster.infiniband.leaf_ports=16"]
         yield f"topology_{fabric}", topology.draw(simcluster.simulate(simcluster.load(EXAMPLE, changes)))
+    yield "topology_folded", topology.draw(simcluster.simulate(simcluster.load(LARGE, ["cluster.nodes=131072"])))
     yield "busbw", busbw.draw(bandwidths_by_size())
     yield "latency", steps.draw_latency(result)
     yield "throughput", steps.draw_throughput(result)

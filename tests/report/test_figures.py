@@ -11,26 +11,18 @@ from matplotlib.lines import Line2D
 
 import simcluster
 from simcluster.errors import InputError
+from simcluster.pipeline import simulate
 from simcluster.report.figures import style, sweep_chart, timeline_chart, utilization
 from simcluster.timeline.result import Result
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "scenarios" / "ep64_tp2_pp1.yaml"
+SLOW = "faults=[{gpu: node3.gpu2, factor: 0.5}]"
 
 
 @cache
 def example(*overrides: str) -> Result:
-    return simcluster.simulate(simcluster.load(ROOT / "scenarios" / "ep64_tp2_pp1.yaml", overrides))
-
-
-@pytest.mark.parametrize("overrides", [(), ("plan=EP8",), ("workload.steps=2",)])
-def test_the_heat_map_averages_to_compute_busy(overrides: tuple[str, ...]) -> None:
-    result = example(*overrides)
-    assert result.timeline is not None
-    busy = utilization.busy_by_rank(result.timeline, bins=97)
-    assert busy.shape == (128, 97)
-    assert busy.min() >= -1e-12
-    assert busy.max() <= 1 + 1e-9
-    assert float(busy.mean()) == pytest.approx(result.metrics["compute_busy"], rel=1e-9)
+    return simcluster.simulate(simcluster.load(EXAMPLE, overrides))
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
@@ -59,6 +51,37 @@ def test_the_timeline_shows_two_lanes_a_rank_and_the_chosen_layers() -> None:
     assert axes.get_xlabel() == "time (us)"
     drawn = {text.get_text() for text in axes.texts}
     assert {"rank 0", "rank 5", "rank 127", "dispatch", "combine", "experts"} <= drawn
+    assert not any("like it" in text for text in drawn)
+
+
+def test_the_timeline_shows_equal_ranks_once_unless_ranks_are_chosen() -> None:
+    assert ranks_told(example()) == ["rank 0", "and 127 like it"]
+
+
+def test_the_timeline_shows_the_ranks_that_differ_most() -> None:
+    """A slow GPU, the other one of its tensor-parallel pair, and the first and the second of the others' pairs."""
+    others = ["rank 0", "and 62 like it", "rank 1", "and 62 like it"]
+    assert ranks_told(example(SLOW)) == [*others, "rank 26", "rank 27"]
+
+
+def test_of_many_tracks_the_slow_one_and_the_largest_are_among_those_shown() -> None:
+    result = simcluster.simulate(simcluster.load(ROOT / "scenarios" / "ep64_tp2_pp1_1024.yaml", [SLOW]))
+    assert result.timeline is not None
+    assert len(result.timeline.tracks) > timeline_chart.MOST_TRACKS
+    told = ranks_told(result)
+    assert sum(text.startswith("rank") for text in told) == timeline_chart.MOST_TRACKS
+    assert "rank 26" in told
+    assert f"and {result.timeline.tracks.count.max() - 1} like it" in told
+
+
+def test_a_run_that_was_not_folded_shows_its_first_ranks() -> None:
+    whole = simulate(simcluster.load(EXAMPLE, ["model.layers=1", "expect=[]"]), fold="off")
+    assert ranks_told(whole) == ["rank 0", "rank 1", "rank 2", "rank 3"]
+
+
+def ranks_told(result: Result) -> list[str]:
+    texts = [text.get_text() for text in timeline_chart.draw(result).axes[0].texts]
+    return [text for text in texts if text.startswith("rank") or text.endswith("like it")]
 
 
 def test_the_timeline_of_one_gpu_has_no_communication_bars() -> None:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.patches import StepPatch
 
 from simcluster.report.figures import busbw, links, style
-from simcluster.timeline.links import link_rows
+from simcluster.timeline.links import fullest_wires, link_rows
 from tests.physics_helpers import EXAMPLE, run_text
 from tests.report.draw_all import bandwidths_by_size
 
@@ -44,15 +44,40 @@ def test_a_panel_per_class_in_words_with_its_count_and_use(changes: tuple[str, .
         assert mean == pytest.approx(row["utilization_mean"], rel=1e-9)
 
 
-def test_the_fullest_wires_are_named_and_a_degraded_one_is_marked() -> None:
+def test_the_fullest_wires_are_named_with_those_like_them_and_a_degraded_one_is_marked() -> None:
     result = run_text(EXAMPLE, *SMALL, "faults=[{nic: node3.nic4, factor: 0.25}]")
+    assert result.timeline is not None
     (axes,) = (axes for axes in links.draw(result, style.DARK).axes if "fullest wires" in axes.get_title(loc="left"))
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert len(names) == links.MOST_WIRES
+    assert 2 < len(names) <= links.MOST_WIRES
     assert set(names[:2]) == {"node3.nic4 → leaf0.4", "leaf0.4 → node3.nic4"}
+    shown = fullest_wires(result.timeline, links.MOST_WIRES)
+    like = [f" and {one.count - 1} like it" if one.count > 1 else "" for one in shown]
+    assert all(name.endswith(more) for name, more in zip(names, like, strict=True))
+    assert any(like)
     told = [(text.get_text(), text.get_fontweight()) for text in axes.texts]
     assert all(text.endswith("of 11.25 GB/s, not 45 GB/s") and weight == "bold" for text, weight in told[:2])
-    assert all(text.endswith("of 45 GB/s") and weight == "normal" for text, weight in told[2:])
+    assert all(weight == "normal" and ", not " not in text for text, weight in told[2:])
+
+
+def test_equal_wires_are_told_once_and_unused_ones_not_at_all() -> None:
+    """Tensor parallelism inside four nodes: 32 equal wires to NVSwitches, 32 equal ones back, nothing else carries."""
+    result = run_text(EXAMPLE, *SMALL[:1], "plan=EP8", *SMALL[2:])
+    (axes,) = (axes for axes in links.draw(result).axes if "fullest wires" in axes.get_title(loc="left"))
+    assert sorted(label.get_text() for label in axes.get_yticklabels()) == [
+        "node0.gpu0 → node0.nvswitch and 31 like it",
+        "node0.nvswitch → node0.gpu0 and 31 like it",
+    ]
+
+
+def test_the_matrix_is_left_out_where_nodes_are_too_many_for_one() -> None:
+    result = run_text(EXAMPLE, *SMALL)
+    assert result.timeline is not None
+    many = replace(result, timeline=replace(result.timeline, node_bytes=None))
+    with_matrix, without = (
+        [axes.get_xlabel() for axes in links.draw(one).axes].count("to node") for one in (result, many)
+    )
+    assert (with_matrix, without) == (1, 0)
 
 
 def test_the_way_back_is_a_line_where_it_differs() -> None:

@@ -9,8 +9,10 @@ import pytest
 
 import simcluster
 from simcluster.report import machine, text
+from simcluster.report.folding import replayed
 from simcluster.timeline.metric import METRICS
 from simcluster.timeline.result import Result
+from simcluster.timeline.timeline import Folding
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +66,8 @@ def test_the_json_holds_every_metric_and_only_metrics_as_scalars() -> None:
     tree["modules"] = {module["type"]: module for module in tree["modules"]}
     leaves = set(_leaves(tree, ""))
     assert set(METRICS) <= leaves
-    assert leaves - set(METRICS) == {"schema_version"}
+    folding = {f"folding.{name}" for name in ("ranks", "tracks", "wires", "columns")}
+    assert leaves - set(METRICS) == {"schema_version", *folding}
 
 
 def _leaves(node: object, prefix: str) -> list[str]:
@@ -78,3 +81,31 @@ def test_the_json_of_a_plan_that_does_not_fit_has_memory_and_no_time(field: str)
     tree = json.loads(machine.result_json(simulated("ep64_tp2_pp1.yaml", "cluster.gpu.memory=100 MB")))
     assert tree[field] is None
     assert tree["memory"]["total"] > tree["memory"]["capacity"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "split_by", "told"),
+    [
+        ((128, 4, 544, 16), ("slow GPU node3.gpu2",),
+         "4 classes of 128 ranks and 16 of 544 wires; split by: slow GPU node3.gpu2"),
+        ((8192, 9, 40960, 31), ("a", "b", "c", "d"),
+         "9 classes of 8,192 ranks and 31 of 40,960 wires; split by: a, b, c and 1 more"),
+        ((128, 2, 544, 16), (), "2 classes of 128 ranks and 16 of 544 wires"),
+        ((128, 1, 544, 6), (), "one rank for all 128 and 6 of 544 wires; equal ones are replayed once"),
+        ((128, 128, 544, 544), (), "every rank and wire"),
+        ((2, 2, 12, 10), ("slow GPU node0.gpu1",), "every rank and 10 of 12 wires"),
+        ((1, 1, 0, 0), (), "every rank and wire"),
+    ],
+)  # fmt: skip
+def test_the_summary_says_how_much_was_replayed(
+    sizes: tuple[int, int, int, int], split_by: tuple[str, ...], told: str
+) -> None:
+    ranks, tracks, wires, columns = sizes
+    folding = Folding(ranks=ranks, tracks=tracks, wires=wires, columns=columns, split_by=split_by)
+    assert replayed(folding) == told
+
+
+def test_the_line_on_folding_stands_under_the_headline() -> None:
+    slow = text.summary(simulated("ep64_tp2_pp1.yaml", "faults=[{gpu: node3.gpu2, factor: 0.5}]"))
+    assert "\nreplayed       4 classes of 128 ranks and 16 of 544 wires; split by: slow GPU node3.gpu2\n" in slow
+    assert "\nreplayed  " not in text.summary(simulated("ep64_tp2_pp1.yaml", "cluster.gpu.memory=100 MB"))

@@ -79,6 +79,8 @@ CASES: dict[str, Cluster] = {
     "damaged": damaged(),
     "three levels": ideal_cluster(24, 4, fabric="fat-tree", leaf_ports=8),
     "rails with cores": ideal_cluster(40, 4, leaf_ports=8),
+    "four levels": ideal_cluster(32, 1, fabric="fat-tree", leaf_ports=4),
+    "rails with tops": ideal_cluster(90, 4, leaf_ports=8),
     "small groups": ideal_cluster(60, 4, fabric="dragonfly", leaf_ports=12),
     "one group": ideal_cluster(16, 8, fabric="dragonfly"),
     **{f"{fabric} of 2": ideal_cluster(2, 8, fabric=fabric, leaf_ports=16) for fabric in FABRICS},
@@ -199,10 +201,29 @@ def test_machines_of_a_large_cluster_share_boxes_and_never_cross_a_pod() -> None
     assert all(len(pods) == 1 for pods in leaf_of)
 
 
+def test_pods_of_pods_are_drawn_apart_below_their_tops() -> None:
+    """Four levels of 4-port switches: 4 pods of 8 nodes, of two pods with two leaves, spines and cores each."""
+    _, view, (sketch,) = drawn("four levels")
+    rows = {kind: sorted((mark.y, mark.x) for mark in sketch.marks if mark.kind == kind)
+            for kind in ("leaf", "spine", "core", "top")}  # fmt: skip
+    assert [len(row) for row in rows.values()] == [16, 16, 16, 8]
+    heights = [row[0][0] for row in rows.values()]
+    assert heights == sorted(heights)
+    place = {name: sketch.marks[mark].x for name, mark in zip(view.wiring.names, sketch.mark_of, strict=True)}
+    for kind, pods in (("spine", 8), ("core", 4)):
+        for pod in range(pods):
+            below = range(32 // pods * pod, 32 // pods * (pod + 1))
+            low, high = (end(place[f"node{node}.nic0"] for node in below) for end in (min, max))
+            own = [f"spine{pod}.{s}" for s in range(2)] if kind == "spine" else [
+                f"core{s}.{pod}.{c}" for s in range(2) for c in range(2)
+            ]  # fmt: skip
+            assert all(low - 1e-9 <= place[name] <= high + 1e-9 for name in own)
+
+
 def test_the_fullest_wire_is_named() -> None:
     timeline = timeline_of(replace(ideal_cluster(2, 2), faults=(Fault(ends=("node1.nic0",), factor=0.5),)))
     texts = [text.get_text() for text in topology.draw_wiring(timeline, "").texts]
-    assert any(text.startswith("fullest wire (outlined): leaf0.0 → node1.nic0") for text in texts)
+    assert any(text.startswith("fullest wire (outlined): node1.nic0 → leaf0.0") for text in texts)
 
 
 def test_a_dragonfly_of_very_many_groups_or_routers_shares_symbols(monkeypatch: pytest.MonkeyPatch) -> None:

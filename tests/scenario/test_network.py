@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simcluster.api import simulate
+from simcluster.errors import InputError
 from simcluster.report.machine import result_json
 from simcluster.scenario.compile import compile_text
 from simcluster.scenario.render import render
@@ -124,6 +125,49 @@ def test_setting_a_key_is_writing_it(assignment: str) -> None:
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_a_fabric_needs_no_further_key(fabric: str) -> None:
     assert answer(run_text(SMALL, f"cluster.infiniband.fabric={fabric}"), "latency_s") > 0
+
+
+def _of_nodes(nodes: int, gpus_per_node: int, *more: str) -> tuple[str, ...]:
+    gpus = nodes * gpus_per_node
+    sizes = (f"cluster.nodes={nodes}", f"cluster.gpus_per_node={gpus_per_node}", f"workload.batch={gpus}")
+    return (*sizes, f"plan=DP{gpus}", *more)
+
+
+@pytest.mark.parametrize("fabric", ["rail-optimized", "fat-tree"])
+def test_four_levels_of_switches_with_64_ports_join_a_million_gpus(fabric: str) -> None:
+    scenario = compile_text(SMALL, "s.yaml", _of_nodes(131_072, 8, f"cluster.infiniband.fabric={fabric}"))
+    assert scenario.cluster.gpus == 1_048_576
+
+
+@pytest.mark.parametrize(
+    ("nodes", "gpus_per_node", "fabric", "told"),
+    [
+        # Four levels have 64⁴/8 NICs at most; two have 64 leaves, of four nodes each.
+        (262_145, 8, "rail-optimized", "64 ports joins at most 262,144 nodes, not 262,145"),
+        (262_145, 8, "fat-tree", "64 ports joins at most 262,144 nodes, not 262,145"),
+        (257, 8, "leaf-spine", "64 ports joins at most 256 nodes, not 257"),
+        (524_289, 8, "single-switch", "4,194,312 GPUs; at most 4,194,304 fit into memory; use fewer nodes"),
+    ],
+)
+def test_more_nodes_than_a_fabric_joins_are_refused(nodes: int, gpus_per_node: int, fabric: str, told: str) -> None:
+    settings = _of_nodes(nodes, gpus_per_node, f"cluster.infiniband.fabric={fabric}")
+    with pytest.raises(InputError) as raised:
+        compile_text(SMALL, "s.yaml", settings)
+    assert told in str(raised.value)
+    one_less = _of_nodes(nodes - 1, gpus_per_node, f"cluster.infiniband.fabric={fabric}")
+    assert compile_text(SMALL, "s.yaml", one_less).cluster.nodes == nodes - 1
+
+
+def test_a_run_over_four_levels_names_their_cables() -> None:
+    """20 GPUs of one NIC each with switches of 4 ports: 10 leaves, and the higher a level, the fewer bytes reach it."""
+    thin = ("cluster.infiniband.fabric=fat-tree", "cluster.infiniband.leaf_ports=4")
+    settings = (*_of_nodes(20, 1), "plan=EP20_TP1_PP1", "model.moe.experts=20", *thin)
+    found = simulate(compile_text(SMALL, "s.yaml", settings))
+    links = {(row["kind"], row["direction"]): row for row in json.loads(result_json(found))["links"]}
+    for kind in ("nic", "leaf", "spine", "core"):
+        up, down = (links[kind, direction] for direction in (("out", "in") if kind == "nic" else ("up", "down")))
+        assert 0 < up["bytes"] == pytest.approx(down["bytes"], rel=1e-9)
+    assert links["core", "up"]["bytes"] < links["spine", "up"]["bytes"] < links["leaf", "up"]["bytes"]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def _leaves(tree: dict[str, object], above: str = "") -> Iterator[tuple[str, obj
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{above}{key}.")
-        elif f"{above}{key}" != "plan.name" and not key.startswith("shared_"):
+        elif f"{above}{key}" != "plan.name" and not str(key).startswith("shared_"):
             yield f"{above}{key}", value
 
 

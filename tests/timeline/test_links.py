@@ -11,9 +11,11 @@ import pytest
 
 from simcluster.timeline.links import (
     MOST_WIRES,
+    Alike,
     equally_full,
     fullest_wires,
     in_words,
+    link_rows,
     link_utilization,
     overlap_s,
     relative_capacity,
@@ -39,14 +41,17 @@ def two_nodes() -> Timeline:
             state=np.array([0, 1, 2]),
             rates=np.array([[4.0, 0.0, 0.0, 4.0], [1.0, 0.0, 0.0, 1.0], [0.0] * 4]),
             capacity=np.array([4.0, 4.0, 4.0, 8.0]),
+            count=np.ones(4, dtype=np.int64),
             kind=("nic",) * 4,
             direction=("out", "in", "out", "in"),
         ),
-        wiring=Wiring(
+        wired=lambda: Wiring(
             names=names,
             kinds=("nic", "nic", "leaf"),
             owner=(0, 1, -1),
+            stands_for=(1, 1, 1),
             cable=np.array([[0, 2], [2, 0], [1, 2], [2, 1]]),
+            column=np.arange(4),
             plain=np.zeros((0, 2), dtype=np.int64),
         ),
     )
@@ -64,16 +69,46 @@ def test_a_row_of_a_wire_by_hand() -> None:
     assert (second["to"], second["utilization_mean"], second["utilization_peak"]) == ("node10.nic0", 0.25, 0.5)
 
 
-def test_the_fullest_come_first_and_equal_ones_by_name_with_numbers_by_value() -> None:
+def test_the_fullest_come_first_and_equal_ones_in_the_order_of_the_wiring() -> None:
     rows = wire_rows(two_nodes(), bins=1)
-    assert [(row["from"], row["to"]) for row in rows] == [
-        ("node2.nic0", "switch"),
-        ("switch", "node10.nic0"),
-        ("node10.nic0", "switch"),
-        ("switch", "node2.nic0"),
+    assert [(row["from"], row["to"], row["count"]) for row in rows] == [
+        ("node2.nic0", "switch", 1),
+        ("switch", "node10.nic0", 1),
+        ("switch", "node2.nic0", 1),
+        ("node10.nic0", "switch", 1),
     ]
     assert equally_full(two_nodes(), 1) == 2
-    assert fullest_wires(two_nodes(), 1).tolist() == [0]
+    assert fullest_wires(two_nodes(), 1) == [Alike(column=0, wire=0, count=1)]
+
+
+def test_wires_of_a_class_and_a_capacity_that_carry_the_same_are_one_row_named_by_their_first() -> None:
+    """Two columns of three and five wires, one load; the first wire of either in the wiring names them.
+
+    The third column has the same load and another capacity, the fourth another direction.
+    """
+    timeline = two_nodes()
+    links = replace(
+        timeline.links,
+        rates=np.array([[2.0, 2.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0], [0.0] * 4]),
+        capacity=np.array([4.0, 4.0, 8.0, 4.0]),
+        count=np.array([3, 5, 1, 1]),
+        direction=("out", "out", "out", "in"),
+    )
+    wiring = replace(timeline.wiring, column=np.array([2, 1, 0, 3]))
+    folded = replace(timeline, links=links, wired=lambda: wiring)
+    assert fullest_wires(folded, 9) == [
+        Alike(column=1, wire=1, count=8),
+        Alike(column=3, wire=3, count=1),
+        Alike(column=2, wire=0, count=1),
+    ]
+    assert equally_full(folded, 0) == 9
+    out, into = link_rows(folded)
+    # 2 B/s x 4 s + 1 B/s x 4 s are 12 B a wire in two steps: 6 B a step on each of 9 wires
+    assert (out["count"], out["bytes"]) == (9, 54.0)
+    assert (into["count"], into["bytes"]) == (1, 6.0)
+    # 12 B of the 40 B of 4 B/s, and of the 80 B of 8 B/s
+    assert out["utilization_mean"] == pytest.approx((8 * 0.3 + 0.15) / 9, rel=1e-12)
+    assert out["utilization_peak"] == 0.5
 
 
 def test_wires_of_a_class_add_up_to_its_row() -> None:
@@ -82,20 +117,30 @@ def test_wires_of_a_class_add_up_to_its_row() -> None:
     timeline = result.timeline
     assert timeline is not None
     rows = wire_rows(timeline, bins=7, most=10**6)
-    assert len(rows) == len(timeline.links.capacity)
+    assert sum(int(str(row["count"])) for row in rows) == timeline.links.count.sum()
+    assert len(rows) <= len(timeline.links.capacity)
     for link in answer(result, "links"):
         own = [row for row in rows if (row["kind"], row["direction"]) == (link["kind"], link["direction"])]
-        assert len(own) == link["count"]
-        assert sum(float(str(row["bytes"])) for row in own) == pytest.approx(link["bytes"], rel=1e-9)
-        mean = sum(float(str(row["utilization_mean"])) for row in own) / len(own)
+        count = [int(str(row["count"])) for row in own]
+        assert sum(count) == link["count"]
+        carried = [float(str(row["bytes"])) for row in own]
+        assert np.dot(count, carried) == pytest.approx(link["bytes"], rel=1e-9)
+        mean = np.dot(count, [float(str(row["utilization_mean"])) for row in own]) / sum(count)
         assert mean == pytest.approx(link["utilization_mean"], rel=1e-9)
         assert max(float(str(row["utilization_peak"])) for row in own) == link["utilization_peak"]
 
 
-def test_the_json_lists_the_fullest_wires_in_the_bins_of_the_series_and_stays_small() -> None:
-    result = run_text(EXAMPLE)
+HASHED = ("cluster.routing.seed=3", "cluster.infiniband.leaf_ports=16")
+
+
+@pytest.mark.parametrize(("overrides", "groups"), [((), 6), (HASHED, MOST_WIRES)])
+def test_the_json_lists_the_fullest_wires_in_the_bins_of_the_series_and_stays_small(
+    overrides: tuple[str, ...], groups: int
+) -> None:
+    """Split evenly, all wires of a kind and direction are alike; hashed to single ways, there are too many to list."""
+    result = run_text(EXAMPLE, *overrides)
     rows = answer(result, "wires")
-    assert len(rows) == MOST_WIRES
+    assert len(rows) == groups
     assert len(rows[0]["utilization"]) == len(answer(result, "timeseries.t_s"))
     assert len(json.dumps(rows, indent=2)) < 100_000
     for row in rows:
@@ -103,7 +148,10 @@ def test_the_json_lists_the_fullest_wires_in_the_bins_of_the_series_and_stays_sm
         assert 0 <= row["utilization_mean"] <= row["utilization_peak"] <= 1 + 1e-9
     means = [row["utilization_mean"] for row in rows]
     assert means == pytest.approx(sorted(means, reverse=True), rel=1e-9)
-    assert means[0] == pytest.approx(max(link["utilization_mean"] for link in answer(result, "links")), rel=1e-9)
+    fullest = max(link["utilization_mean"] for link in answer(result, "links"))
+    assert means[0] >= fullest * (1 - 1e-9)
+    if not overrides:
+        assert means[0] == pytest.approx(fullest, rel=1e-9)
 
 
 def test_use_over_time_is_what_a_table_of_overlaps_says() -> None:
@@ -124,8 +172,8 @@ def test_use_over_time_is_what_a_table_of_overlaps_says() -> None:
 
 
 def test_without_traffic_every_wire_is_listed_and_empty() -> None:
-    rows = answer(run_text(EXAMPLE, "plan=DP128"), "wires")
-    assert len(rows) == MOST_WIRES
+    rows, links = (answer(run_text(EXAMPLE, "plan=DP128"), name) for name in ("wires", "links"))
+    assert sum(row["count"] for row in rows) == sum(link["count"] for link in links) == 544
     assert {row["bytes"] for row in rows} == {0.0}
     assert {value for row in rows for value in row["utilization"]} == {0.0}
 
@@ -134,7 +182,9 @@ def test_a_degraded_cable_is_thinner_than_its_class() -> None:
     timeline = run_text(EXAMPLE, "faults=[{nic: node3.nic4, factor: 0.25}]").timeline
     assert timeline is not None
     marked = np.flatnonzero(thinner(timeline.links))
-    named = {tuple(timeline.wiring.names[end] for end in timeline.wiring.cable[wire]) for wire in marked}
+    assert timeline.links.count[marked].tolist() == [1, 1]
+    wires = np.flatnonzero(np.isin(timeline.wiring.column, marked))
+    named = {tuple(timeline.wiring.names[end] for end in timeline.wiring.cable[wire]) for wire in wires}
     assert named == {("node3.nic4", "leaf0.4"), ("leaf0.4", "node3.nic4")}
     assert relative_capacity(timeline.links)[marked] == pytest.approx([0.25, 0.25])
     first = answer(run_text(EXAMPLE, "faults=[{nic: node3.nic4, factor: 0.25}]"), "wires")[0]

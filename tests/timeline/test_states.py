@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simcluster.timeline.states import states
-from simcluster.timeline.timeline import Timeline
+from simcluster.timeline.timeline import Timeline, Tracks
 from tests.physics_helpers import (
     EXAMPLE,
     a_collective,
@@ -34,8 +34,8 @@ def timeline_of(*spans: Span, ranks: int = 1) -> Timeline:
     rank, operation, arrive_s, start_s, finish_s = (np.array(column) for column in zip(*spans, strict=True))
     return replace(
         real,
-        ranks=ranks,
-        rank=rank.astype(np.int64),
+        tracks=Tracks.each(ranks),
+        track=rank.astype(np.int64),
         step=np.zeros(len(spans), dtype=np.int64),
         operation=operation.astype(np.int64),
         arrive_s=arrive_s.astype(np.float64),
@@ -82,7 +82,7 @@ def test_an_instant_with_neither_stream_at_work_is_idle() -> None:
 
 def walk(timeline: Timeline, rank: int) -> tuple[float, float, float, float]:
     """The same four sums by asking, between any two neighbouring moments, which state holds first."""
-    rows = np.flatnonzero(timeline.rank == rank)
+    rows = np.flatnonzero(timeline.track == rank)
     compute = timeline.on_compute
     moments = sorted(
         {

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from simcluster.report.figures import style
+from simcluster.report.figures.ranks import like_first
 from simcluster.timeline import metric
 from simcluster.timeline.result import Result
+from simcluster.timeline.states import States
 from simcluster.timeline.timeline import Ints, Timeline
 
 _NAMED = 0.035
@@ -19,6 +21,9 @@ _NAMED = 0.035
 
 _LETTERS = 150
 """Letters of a name that fit across the whole window."""
+
+MOST_TRACKS = 4
+"""Tracks drawn where no ranks are chosen."""
 
 Frame = tuple[float, float, float]
 """The window drawn, in seconds, and the scale from seconds to the axis' unit."""
@@ -45,11 +50,15 @@ def window(timeline: Timeline, layers: int) -> tuple[float, float]:
 def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2, look: style.Look = style.LIGHT) -> Figure:
     """Two lanes a rank, compute above communication, for `layers` layers from the middle of the first step.
 
-    Without `ranks`: the first rank, its neighbour, and the first rank of the next node's worth of ranks.
+    Without `ranks`: the first rank of each track, or of the few that differ most where there are many, told with how
+    many ranks are like it.
     """
-    timeline = result.timeline
+    timeline, states = result.timeline, result.states
     assert timeline is not None
-    shown = tuple(ranks) if ranks is not None else _default_ranks(timeline.ranks)
+    assert states is not None
+    tracks = [] if ranks is not None else most_different(timeline, states)
+    shown = tuple(ranks) if ranks is not None else tuple(int(timeline.tracks.first[track]) for track in tracks)
+    others = [like_first(timeline, track) for track in tracks] or [""] * len(shown)
     since, until = window(timeline, layers)
     scale, unit = style.time_unit(until - since)
     with style.canvas(look, 12, 1.9 + 1.05 * len(shown)) as figure:
@@ -64,22 +73,25 @@ def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2, lo
         for place, rank in enumerate(shown):
             for stream, offset in (("compute", 0.0), ("communication", 0.42)):
                 spans = timeline.of(rank=rank, stream="compute" if stream == "compute" else "communication")
-                _lane(axes, timeline, spans.row, (since, until, scale), place + offset, used)
+                _lane(axes, timeline, spans.row, (since, until, scale), place + offset, used, look)
         axes.set_ylim(len(shown) - 0.05, -0.15)
         axes.set_xlim(since * scale, until * scale)
         ticks = [(place + offset + 0.19, f"{name}") for place in range(len(shown)) for offset, name in _LANES]
         axes.set_yticks([y for y, _ in ticks], [name for _, name in ticks], fontsize=8)
-        for place, rank in enumerate(shown):
-            axes.annotate(
-                f"rank {rank}", (0, place + 0.4), xycoords=("axes fraction", "data"), xytext=(-92, 0),
-                textcoords="offset points", va="center", ha="left", fontweight="bold", annotation_clip=False,
-            )  # fmt: skip
+        for place, (rank, more) in enumerate(zip(shown, others, strict=True)):
+            for text, rise, weight in ((f"rank {rank:,}", 6 if more else 0, "bold"), (more, -6, "normal")):
+                axes.annotate(
+                    text, (0, place + 0.4), xycoords=("axes fraction", "data"), xytext=(-84, rise), fontweight=weight,
+                    fontsize=10 if weight == "bold" else 9, textcoords="offset points", va="center", ha="right",
+                    annotation_clip=False,
+                )  # fmt: skip
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"time ({unit})")
         axes.legend(
             handles=[Patch(color=colour, label=label) for label, colour in used.items()],
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(used), fontsize=9, borderaxespad=0.2,
+            handlelength=1.4, handletextpad=0.5, columnspacing=1.4,
         )  # fmt: skip
     return figure
 
@@ -94,11 +106,22 @@ def _layers_named(timeline: Timeline, layers: int) -> str:
     return f"layers {chosen[0]} to {chosen[-1]} of {len(numbers)}" if chosen else "the whole step"
 
 
-def _default_ranks(ranks: int) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(rank for rank in (0, 1, ranks // 2, ranks - 1) if rank < ranks))
+def most_different(timeline: Timeline, states: States) -> list[int]:
+    """Tracks in the order of ranks, at most MOST_TRACKS: the one with the most ranks, then always the one whose time in
+    the four states is farthest from that of all chosen ones."""
+    spent = np.stack([states.computing, states.communicating, states.waiting, states.idle], axis=1)
+    spent = np.round(spent / timeline.end_s, 9)  # sums in another order differ in the last digits
+    chosen = [int(np.argmax(timeline.tracks.count))]
+    while len(chosen) < min(MOST_TRACKS, len(spent)):
+        away = np.abs(spent[:, None] - spent[chosen]).max(axis=2).min(axis=1)
+        away[chosen] = -1.0
+        chosen.append(int(np.argmax(away)))
+    return sorted(chosen, key=lambda track: int(timeline.tracks.first[track]))
 
 
-def _lane(axes: Axes, timeline: Timeline, rows: Ints, frame: Frame, y: float, used: dict[str, str]) -> None:
+def _lane(
+    axes: Axes, timeline: Timeline, rows: Ints, frame: Frame, y: float, used: dict[str, str], look: style.Look
+) -> None:
     """The spans of one stream: a bar each, a grey bar while it waits, its name where there is room."""
     since, until, scale = frame
     for row in rows:
@@ -113,7 +136,7 @@ def _lane(axes: Axes, timeline: Timeline, rows: Ints, frame: Frame, y: float, us
             used.setdefault("waiting", style.WAITING)
             axes.broken_barh([(arrive * scale, (start - arrive) * scale)], (y, 0.38), facecolors=style.WAITING)
         bar = [(start * scale, (finish - start) * scale)]
-        axes.broken_barh(bar, (y, 0.38), facecolors=colour, edgecolor="white", linewidth=0.4)
+        axes.broken_barh(bar, (y, 0.38), facecolors=colour, edgecolor=look.paper, linewidth=0.4)
         share = (finish - start) / (until - since)
         name = operation.name.split(".")[-1].replace("_", "-")
         if share >= _NAMED and len(name) <= _LETTERS * share and start >= since and finish <= until:

@@ -15,14 +15,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from simcluster.report.figures import style
-from simcluster.report.figures.wiring import grid, layers, ring
+from simcluster.report.figures.wiring import folded, grid, layers, ring
 from simcluster.report.figures.wiring.sketch import Box, Points, Sketch, View
 from simcluster.timeline.links import equally_full, fullest_wires, mean_use, thinner
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Timeline
 from simcluster.units import plural, show_bytes_per_s, show_percent
 
+_TOP_SWITCH = "#8470C2"
+"""No other kind of symbol, and no shade of a used cable, is violet."""
+
 _COLOURS = {
+    "top": _TOP_SWITCH,
     "core": style.WAITING,
     "spine": style.THIRD,
     "leaf": style.SCATTER,
@@ -33,8 +37,8 @@ _COLOURS = {
     "node": style.QUIET,
 }
 _TITLES = {
-    "core": "core switch", "spine": "spine switch", "leaf": "leaf switch", "nic": "NIC", "pcie": "PCIe root",
-    "gpu": "GPU", "nvswitch": "NVSwitch", "node": "node",
+    "top": "top switch", "core": "core switch", "spine": "spine switch", "leaf": "leaf switch", "nic": "NIC",
+    "pcie": "PCIe root", "gpu": "GPU", "nvswitch": "NVSwitch", "node": "node",
 }  # fmt: skip
 _MARKERS = {"gpu": "o", "nic": "D"}
 
@@ -60,7 +64,8 @@ def draw(result: Result, look: style.Look = style.LIGHT) -> Figure:
 
 
 def draw_wiring(timeline: Timeline, title: str, look: style.Look = style.LIGHT) -> Figure:
-    """All switches, and all machines of a small cluster; in a large one equal neighbours share a symbol."""
+    """All switches, and all machines of a small cluster; in a large one equal neighbours share a symbol, in a folded
+    one all that are equal."""
     view = View(timeline)
     sketches = layout(view, timeline)
     used = mean_use(timeline)
@@ -90,34 +95,48 @@ def draw_wiring(timeline: Timeline, title: str, look: style.Look = style.LIGHT) 
             scale = figure.add_axes(((width - 0.95) / width, middle / height, 0.16 / width, tall / height))
             figure.colorbar(colours, cax=scale).set_label("mean use of a wire\nover the run (%)")
         figure.text(0.01, 0.12 / height, _fullest(timeline, used) + _sharing(sketches), fontsize=9, va="bottom")
-        _draw_legend(figure, view, sketches, bool(thinner(timeline.links).any()), look)
+        if view.wiring.listed:
+            _draw_legend(figure, view, sketches, bool(thinner(timeline.links).any()), look)
     return figure
 
 
 def layout(view: View, timeline: Timeline) -> tuple[Sketch, ...]:
-    """A torus as a grid and a dragonfly as a ring, each beside the machine with the fullest wire; else layers."""
+    """A torus as a grid and a dragonfly as a ring, each beside the machine with the fullest wire; else layers.
+
+    A folded wiring is drawn as it is.
+    """
+    if not view.wiring.listed:
+        return (folded.sketch(view, timeline),)
     if not view.routed:
         return (layers.sketch(view),)
     shape = grid.shape(view)
     owner = view.owner[timeline.wiring.cable].max(axis=1)
-    machine = int(owner[np.argmax(np.where(owner >= 0, mean_use(timeline).round(9), -1.0))])
+    used = mean_use(timeline)[timeline.wiring.column].round(9)
+    machine = int(owner[np.argmax(np.where(owner >= 0, used, -1.0))])
     return layers.sketch(view, [[machine]]), ring.sketch(view) if shape is None else grid.sketch(view, shape)
 
 
 def cables(timeline: Timeline, sketch: Sketch, used: np.ndarray) -> Cables:
-    """The cables a sketch shows, least used first; both directions of one, and all between two symbols, are one."""
+    """The cables a sketch shows, least used first; both directions of one, and all between two symbols, are one.
+
+    `used` is the use of a wire of each column.
+    """
+    column = timeline.wiring.column
     ends = np.sort(sketch.mark_of[timeline.wiring.cable], axis=1).reshape(-1, 2)
     shown = (ends[:, 0] >= 0) & (ends[:, 0] != ends[:, 1])
     pairs, which = np.unique(ends[shown], axis=0, return_inverse=True)
     use, thin = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.bool_)
-    np.maximum.at(use, which.ravel(), used[shown])
-    np.logical_or.at(thin, which.ravel(), thinner(timeline.links)[shown])
+    np.maximum.at(use, which.ravel(), used[column][shown])
+    np.logical_or.at(thin, which.ravel(), thinner(timeline.links)[column][shown])
     order = np.argsort(use, kind="stable")
     return Cables(ends=pairs[order], use=use[order], thin=thin[order])
 
 
 def _facts(view: View) -> str:
-    counts = {kind: int((view.kinds == kind).sum()) for kind in reversed(_TITLES)}
+    stands_for = np.array(view.wiring.stands_for)
+    counts = {kind: int(stands_for[view.kinds == kind].sum()) for kind in reversed(_TITLES)}
+    if not view.wiring.listed:
+        return f"{plural(counts['gpu'], 'GPU')}; a box stands for all that are equal"
     told = [plural(count, _title(view, kind)) for kind, count in counts.items() if count]
     return f"{plural(view.machines, 'node')}: {', '.join(told)}"
 
@@ -130,11 +149,12 @@ def _fullest(timeline: Timeline, used: np.ndarray) -> str:
     """Names the fullest wire of the run."""
     if not used.any():
         return "no wire carries anything" if len(used) else ""
-    (wire,) = fullest_wires(timeline, 1).tolist()
-    tail, head = (timeline.wiring.names[end] for end in timeline.wiring.cable[wire].tolist())
-    others = equally_full(timeline, wire) - 1
+    (fullest,) = fullest_wires(timeline, 1)
+    column = fullest.column
+    tail, head = (timeline.wiring.names[end] for end in timeline.wiring.cable[fullest.wire].tolist())
+    others = equally_full(timeline, column) - 1
     more = f"; {plural(others, 'other wire')} as full" if others else ""
-    share = f"{show_percent(float(used[wire]))} of {show_bytes_per_s(float(timeline.links.capacity[wire]))}"
+    share = f"{show_percent(float(used[column]))} of {show_bytes_per_s(float(timeline.links.capacity[column]))}"
     return f"fullest wire (outlined): {tail} → {head}, {share}{more}"
 
 
@@ -164,17 +184,18 @@ def _draw_sketch(
             tinted += [tints[index]] * len(drawn)
         axes.add_collection(LineCollection(lines, colors=tinted, linewidths=thick, linestyles=dashes, zorder=2))
     if used.any():
-        (wire,) = fullest_wires(timeline, 1).tolist()
-        a, b = sketch.mark_of[timeline.wiring.cable[wire]].tolist()
+        (fullest,) = fullest_wires(timeline, 1)
+        a, b = sketch.mark_of[timeline.wiring.cable[fullest.wire]].tolist()
         if a >= 0 and b >= 0 and a != b:
             lines = _lines(sketch, a, b)
             axes.add_collection(LineCollection(lines, colors=look.ink, linewidths=thick + 2.4, zorder=2.1))
-            tint = colours.to_rgba(np.array([used[wire] * 100]))
+            tint = colours.to_rgba(np.array([used[fullest.column] * 100]))
             axes.add_collection(LineCollection(lines, colors=tint, linewidths=thick + 0.4, zorder=2.2))
     _draw_marks(axes, sketch, look)
     for label in sketch.labels:
+        back = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.0} if label.backed else None
         axes.text(label.x, label.y, label.text, ha=label.align, va="center", fontsize=label.size, linespacing=1.15,
-                  zorder=5)  # fmt: skip
+                  bbox=back, zorder=5)  # fmt: skip
 
 
 def _lines(sketch: Sketch, a: int, b: int) -> list[Points]:
@@ -196,7 +217,7 @@ def _draw_marks(axes: Axes, sketch: Sketch, look: style.Look) -> None:
     for kind in dict.fromkeys(mark.kind for mark in sketch.marks):
         alike = [mark for mark in sketch.marks if mark.kind == kind]
         colour = _COLOURS[kind]
-        if kind in _MARKERS:
+        if kind in _MARKERS and not any(mark.text for mark in alike):
             side = 0.7 if _MARKERS[kind] == "D" else 1.0
             sizes = [(72 * mark.width * side) ** 2 for mark in alike]
             axes.scatter([mark.x for mark in alike], [mark.y for mark in alike], s=sizes, marker=_MARKERS[kind],
@@ -207,7 +228,8 @@ def _draw_marks(axes: Axes, sketch: Sketch, look: style.Look) -> None:
             axes.add_patch(Rectangle(corner, mark.width, mark.height, color=colour, linewidth=0, zorder=4))
             if mark.text:
                 ink = style.text_on(colour)
-                axes.text(mark.x, mark.y, mark.text, ha="center", va="center_baseline", fontsize=7, color=ink, zorder=5)
+                middle = "center" if "\n" in mark.text else "center_baseline"
+                axes.text(mark.x, mark.y, mark.text, ha="center", va=middle, fontsize=mark.size, color=ink, zorder=5)
 
 
 def _draw_legend(figure: Figure, view: View, sketches: Sequence[Sketch], dashed: bool, look: style.Look) -> None:

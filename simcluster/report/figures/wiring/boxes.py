@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from simcluster.report.figures.wiring.sketch import Box, Label, Mark, View, fitting, span
+from simcluster.report.figures.wiring.sketch import SWITCHES, Box, Label, Mark, View, fitting, span
 from simcluster.units import plural
 
 MOST_SINGLE = 20
@@ -48,8 +48,8 @@ def grouped(view: View, most_single: int = MOST_SINGLE, most: int = MOST_BOXES) 
     if view.machines <= most_single:
         return [[machine] for machine in range(view.machines)]
     domain = {machine: switch for switch, machines in view.domains.items() for machine in machines}
-    block, pod = (view.machine_part(view.joined(kinds)) for kinds in (("leaf",), ("leaf", "spine")))
-    for part in (block, pod):
+    for height in range(1, len(SWITCHES)):
+        part = view.machine_part(view.joined(SWITCHES[:height]))
         runs = [
             list(run)
             for _, run in groupby(range(view.machines), key=lambda m, part=part: (part[m], domain.get(m)))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""A layout in layers: machines below, above them leaves, spines and cores."""
+"""A layout in layers: machines below, above them leaves, spines, cores and tops."""
 
 from __future__ import annotations
 

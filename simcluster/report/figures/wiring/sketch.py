@@ -15,18 +15,18 @@ from simcluster.timeline.timeline import Ints, Timeline
 Points = NDArray[np.float64]
 """Corners of a line, shape (corners, 2), in inches."""
 
-SWITCHES = ("leaf", "spine", "core")
+SWITCHES = ("leaf", "spine", "core", "top")
 """Switches between machines, from the machines upwards."""
 
 MANY = {
     "gpu": "GPUs", "nvswitch": "NVSwitches", "pcie": "PCIe roots", "nic": "NICs", "leaf": "leaves", "spine": "spines",
-    "core": "cores", "router": "routers", "node": "nodes",
+    "core": "cores", "top": "tops", "router": "routers", "node": "nodes",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A symbol: its kind, centre and size in inches, and the text in it."""
+    """A symbol: its kind, centre, width and height in inches, and the text in it, of a `size` in points."""
 
     kind: str
     x: float
@@ -34,6 +34,7 @@ class Mark:
     width: float
     height: float
     text: str = ""
+    size: float = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +50,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """Text centred at a place, or beginning or ending there."""
+    """Text centred at a place, or beginning or ending there; `backed` if it hides the cables behind it."""
 
     x: float
     y: float
     text: str
     size: float = 8.0
     align: str = "center"
+    backed: bool = False
 
 
 Path = Callable[[Mark, Mark], list[Points]]
@@ -93,8 +95,8 @@ class View:
         self.kinds = np.array(self.wiring.kinds)
         self.owner = np.array(self.wiring.owner, dtype=np.int64)
         self.machines = int(self.owner.max()) + 1
-        self.cable_kind = np.array(timeline.links.kind, dtype=np.str_)
-        self.direction = np.array(timeline.links.direction, dtype=np.str_)
+        self.cable_kind = np.array(timeline.links.kind, dtype=np.str_)[self.wiring.column]
+        self.direction = np.array(timeline.links.direction, dtype=np.str_)[self.wiring.column]
         self.routed = bool(np.isin(self.direction, ["local", "global", "x+", "x-"]).any())
 
     @cached_property

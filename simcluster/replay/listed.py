@@ -1,0 +1,119 @@
+"""A program priced rank by rank: every rank a track, every group a party, every wire for itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.gpu import Gpu, KernelTime
+from simcluster.cluster.routes import CutOffError, Routes
+from simcluster.errors import InputError, Mistake, shortened
+from simcluster.program.program import Axis, Collective, Compute, Program
+from simcluster.replay.schedule import Meeting, Parties, Schedule
+from simcluster.timeline.timeline import MOST_NODES, Tracks
+from simcluster.traffic.crossings import Floats, Ints
+from simcluster.traffic.pattern import Group
+from simcluster.traffic.pricing import Pricing
+from simcluster.traffic.traffic import routed
+from simcluster.traffic.wires import Wires
+
+
+def listed(program: Program, routes: Routes) -> Schedule:
+    """The schedule of every rank on every wire of `routes`.
+
+    InputError names the operation whose groups cannot use an algorithm, or that can never complete.
+    """
+    cluster = routes.cluster
+    pricing = Pricing(cluster, lambda shape, group: routed(shape, group, routes))
+    collectives = {i: op for i, op in enumerate(program.operations) if isinstance(op, Collective)}
+    by_pattern: dict[tuple[object, ...], tuple[Meeting, ...]] = {}
+    for op in collectives.values():
+        if pattern_key(op) not in by_pattern:
+            by_pattern[pattern_key(op)] = tuple(
+                meeting(pricing, cluster, op, group, payload_bytes(program, op, group[0]))
+                for group in program.groups[op.axis]
+            )
+    meetings = {i: by_pattern[pattern_key(op)] for i, op in collectives.items()}
+    kernels = kernel_times(program, cluster.gpu)
+    return Schedule(
+        program=program,
+        wires=Wires.listed(routes),
+        tracks=Tracks.each(program.ranks),
+        kernels=kernels,
+        seconds=_seconds(program, cluster, kernels),
+        parties={axis: _parties(program, axis) for axis in program.groups},
+        meetings=meetings,
+        node_bytes=node_bytes(cluster, meetings) if cluster.nodes <= MOST_NODES else None,
+    )
+
+
+def pattern_key(op: Collective) -> tuple[object, ...]:
+    """What two collectives with the same load have in common."""
+    return op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back, op.shares
+
+
+def payload_bytes(program: Program, op: Collective, rank: int) -> float:
+    """The payload of the group of `rank`: where experts are unevenly chosen, what is gathered or added inside an expert
+    is in proportion to its copies."""
+    if not op.shares or op.axis == "ep":
+        return op.payload_bytes
+    place = int(program.groups["ep"].place_of(np.array(rank)))
+    return op.payload_bytes * len(op.shares) * op.shares[place]
+
+
+def kernel_times(program: Program, gpu: Gpu) -> dict[int, KernelTime]:
+    """Every kernel's time on a healthy GPU, by index; of unequal ones that of the fullest rank."""
+    computes = {i: op for i, op in enumerate(program.operations) if isinstance(op, Compute)}
+    by_kernel = {kernel: gpu.kernel_time(kernel) for kernel in {op.kernel: None for op in computes.values()}}
+    return {i: by_kernel[op.kernel] for i, op in computes.items()}
+
+
+def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime]) -> dict[int, Floats]:
+    """Every kernel's time on each rank, by index: unequal kernels by place on the ep axis, slow GPUs longer."""
+    slowness = np.ones(program.ranks)
+    for rank, share in cluster.slow_gpus.items():
+        if rank < program.ranks:
+            slowness[rank] /= share
+    found: dict[int, Floats] = {}
+    by_work: dict[object, Floats] = {}
+    for index, time in kernels.items():
+        op = program.operations[index]
+        assert isinstance(op, Compute)
+        work = op.kernels or op.kernel
+        if work not in by_work:
+            each = np.full(program.ranks, time.seconds)
+            if op.kernels:
+                place: Ints = program.groups["ep"].place_of(np.arange(program.ranks))
+                each = np.array([cluster.gpu.kernel_time(kernel).seconds for kernel in op.kernels])[place]
+            by_work[work] = each * slowness
+        found[index] = by_work[work]
+    return found
+
+
+def _parties(program: Program, axis: Axis) -> Parties:
+    groups = program.groups[axis]
+    names = tuple(group[:8] for group in groups)
+    return Parties.of(groups.of_rank(np.arange(program.ranks)), np.ones(len(groups), dtype=np.int64), names)
+
+
+def meeting(pricing: Pricing, cluster: Cluster, op: Collective, group: Group, payload: float) -> Meeting:
+    """One group's collective on the wires, or InputError that says who waits for what."""
+    try:
+        return Meeting(traffic=pricing.of(op, group, payload), payload_bytes=payload)
+    except ValueError as error:
+        raise InputError(Mistake(path=f"cluster.algorithms.{op.kind}", what=f"{op.name}: {error}")) from None
+    except CutOffError as error:
+        what = (
+            f"{op.name} can never complete: rank {error.sender} cannot reach rank {error.receiver}, {error.where}; "
+            f"ranks {shortened(group)} wait"
+        )
+        raise InputError(Mistake(path="faults" if cluster.faults else "cluster", what=what)) from None
+
+
+def node_bytes(cluster: Cluster, meetings: dict[int, tuple[Meeting, ...]]) -> Floats:
+    """Bytes that the GPUs of each node send to those of each node in one step, shape (nodes, nodes)."""
+    total = np.zeros(cluster.nodes * cluster.nodes)
+    for parties in meetings.values():
+        for one in parties:
+            total[one.traffic.node_pair] += one.traffic.node_share * one.payload_bytes
+    return total.reshape(cluster.nodes, cluster.nodes)

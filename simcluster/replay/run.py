@@ -1,0 +1,75 @@
+"""Running a program on a cluster: how much of it has to be replayed, and the replay."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from simcluster.cluster.clos import Clos, IrregularError
+from simcluster.cluster.cluster import Cluster
+from simcluster.cluster.quotient import folded_graph
+from simcluster.cluster.routes import Routes
+from simcluster.program.program import Program
+from simcluster.replay.engine import replay
+from simcluster.replay.folding import folded
+from simcluster.replay.listed import listed
+from simcluster.replay.regular import UNEVEN, regular, unevenly_loaded
+from simcluster.replay.schedule import Schedule
+from simcluster.replay.wiring import wiring
+from simcluster.timeline.timeline import Folding, Timeline, Wiring
+
+Fold = Literal["auto", "off"]
+
+
+def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
+    """The timeline of `program` on `cluster`.
+
+    auto: each class of equal ranks is replayed once; the classes of a regular cluster are known before it is built.
+    off: every rank is replayed.
+    """
+    if fold not in ("auto", "off"):
+        raise ValueError(f"fold is {fold!r}; it is auto or off")
+    if fold == "auto":
+        try:
+            clos = Clos(cluster)
+            schedule = regular(program, clos)
+        except IrregularError as irregular:
+            uneven = (UNEVEN,) if unevenly_loaded(program) else ()
+            return _listed(program, cluster, tuple(dict.fromkeys((*irregular.causes, *uneven))))
+        wires = int(schedule.wires.count.sum())
+        return replay(schedule, _folding(schedule, wires, ()), partial(_drawn, cluster, clos))
+    routes = Routes(cluster)
+    whole = listed(program, routes)
+    return replay(
+        whole, _folding(whole, len(whole.wires), ()), partial(wiring, routes.graph, np.arange(len(whole.wires)))
+    )
+
+
+def _listed(program: Program, cluster: Cluster, split_by: tuple[str, ...]) -> Timeline:
+    """Every rank and wire is listed, then folded as far as `split_by` lets it."""
+    routes = Routes(cluster)
+    whole = listed(program, routes)
+    small = folded(whole)
+    folding = _folding(small.schedule, len(whole.wires), split_by)
+    return replay(small.schedule, folding, partial(wiring, routes.graph, small.column))
+
+
+LISTED_GPUS = 1024
+"""GPUs up to which the wiring of a regular cluster is drawn wire by wire."""
+
+
+def _drawn(cluster: Cluster, clos: Clos) -> Wiring:
+    """The wiring of a regular cluster: listed where it can be drawn, else one node of each kind."""
+    if cluster.gpus > LISTED_GPUS:
+        return wiring(folded_graph(clos), np.arange(len(clos.families)))
+    routes = Routes(cluster)
+    column = {family.wire_class: number for number, family in enumerate(clos.families)}
+    return wiring(routes.graph, np.array([column[one] for one in routes.wire_class], dtype=np.int64))
+
+
+def _folding(small: Schedule, wires: int, split_by: tuple[str, ...]) -> Folding:
+    return Folding(
+        ranks=small.tracks.ranks, tracks=len(small.tracks), wires=wires, columns=len(small.wires), split_by=split_by
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from simcluster.cluster.cluster import Cluster
 from simcluster.collective import Exchange, Question, exchange_seconds, known_kind, measure
 from simcluster.errors import InputError
-from simcluster.pipeline import simulate
+from simcluster.pipeline import Fold, simulate
 from simcluster.scenario.cluster_section import load_cluster
 from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
@@ -21,9 +21,9 @@ from simcluster.timeline.table import Table
 __all__ = ["check", "collective_seconds", "load", "simulate", "sweep"]
 
 
-def check(scenario: Scenario) -> tuple[Check, ...]:
-    """The fixed six checks and one row per expectation of the scenario."""
-    return simulate(scenario).checks
+def check(scenario: Scenario, *, fold: Fold = "auto") -> tuple[Check, ...]:
+    """The fixed six checks and one row per expectation of the scenario; `fold` as in `simulate`."""
+    return simulate(scenario, fold=fold).checks
 
 
 def sweep(
@@ -33,16 +33,17 @@ def sweep(
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     workers: int | None = None,
+    fold: Fold = "auto",
 ) -> Table:
     """The scenario file at `path` simulated at every point of the grid `over` (values by scenario path).
 
-    With `out`, finished points are kept in that folder and a second call resumes.
+    With `out`, finished points are kept in that folder and a second call resumes.  `fold` as in `simulate`.
     """
     axes = [Axis(path=name, values=tuple(str(value) for value in values)) for name, values in over.items()]
     folder = None if out is None else Path(out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    return run_sweep(read_text(path), str(path), axes, overrides=overrides, folder=folder, workers=workers)
+    return run_sweep(read_text(path), str(path), axes, overrides=overrides, folder=folder, workers=workers, fold=fold)
 
 
 def collective_seconds(

@@ -326,7 +326,7 @@ def test_what_loads_all_alike_is_never_listed(kind: str, algorithm: str, monkeyp
     def fail(cluster: Cluster) -> None:
         raise AssertionError("listed")
 
-    monkeypatch.setattr(simcluster.collective, "Routes", fail)
+    monkeypatch.setattr(simcluster.machine, "Routes", fail)
     cluster = ideal_cluster(512, 8, leaf_ports=16)
     assert len(Clos(cluster).levels) == 3
     question = Question(cluster=cluster, kind=kind, gpus=4096, algorithm=algorithm)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def ring_ends(cluster: Cluster) -> tuple[float, float]:
     """When a ring all-reduce ends, here as one pipelined flow a hop and in SimGrid chunk after chunk (s)."""
     n, routes = cluster.gpus, Routes(cluster)
     group = tuple(range(n))
-    rings = ring_orders(group, cluster.domain_gpus)
+    rings = ring_orders(group, cluster.domain_gpus).tolist()
     payload = n * len(rings) * SIZE
     (ours,), _ = run_transfers(routes, [(0.0, traffic("all_reduce", group, routes), float(payload))])
     hops = sorted({hop for order in rings for hop in pairwise((*order, order[0]))})

@@ -77,6 +77,7 @@ clean:
 $(RUNTIME): pyproject.toml requirements.lock | $(BIN)/pip
 	$(PIP) install --require-hashes --requirement requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q simcluster  # else every run compiles it where Python is told to keep no bytecode
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.lock

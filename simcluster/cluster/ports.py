@@ -96,6 +96,15 @@ class Ports:
             chosen.append(next((nic for nic in order if alive[nic]), -1))
         self.nic_of_rank = np.array(chosen, dtype=np.int64)
 
+    def near(self, ranks: Ints) -> Ints | None:
+        """See Routes.near_ports."""
+        if self._mesh is not None:
+            return None
+        out, into = self.nvlink_out, self.nvlink_in
+        if self._cluster.nvlink is None:
+            out, into = self._pcie_out, self._pcie_in
+        return np.concatenate([out[ranks], into[ranks]], axis=-1) if len(out) else None
+
     def between(self, message: Ints, sender: Ints, receiver: Ints) -> list[tuple[Ints, Ints]]:
         """(message, wire) of ways inside a domain."""
         if self._mesh is not None:

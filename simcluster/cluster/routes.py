@@ -81,6 +81,11 @@ class Routes:
         """Latency of a message inside a domain."""
         return self._ports.inside_latency_s
 
+    def near_ports(self, ranks: Ints) -> Ints | None:
+        """The wires out of and into the domain's switch (or PCIe root) of each of `ranks`, those out first along the
+        last axis; below 0 where one is dead.  None for a mesh, whose GPUs have a wire to each other one."""
+        return self._ports.near(ranks)
+
     def load(self, messages: Messages, reductions: tuple[Reduction, ...] = ()) -> Load:
         """Bytes on every wire that `messages` and `reductions` cross together; CutOffError where a way is missing."""
         way = self._segments(messages)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.gpu import Gpu, KernelTime
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, shortened
-from simcluster.program.program import Axis, Collective, Compute, Program
+from simcluster.program.program import Axis, Collective, Compute, Groups, Program
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import MOST_NODES, Tracks
 from simcluster.traffic.crossings import Floats, Ints
@@ -29,10 +31,7 @@ def listed(program: Program, routes: Routes) -> Schedule:
     by_pattern: dict[tuple[object, ...], tuple[Meeting, ...]] = {}
     for op in collectives.values():
         if pattern_key(op) not in by_pattern:
-            by_pattern[pattern_key(op)] = tuple(
-                meeting(pricing, cluster, op, group, payload_bytes(program, op, group[0]))
-                for group in program.groups[op.axis]
-            )
+            by_pattern[pattern_key(op)] = _meetings(pricing, routes, program, op)
     meetings = {i: by_pattern[pattern_key(op)] for i, op in collectives.items()}
     kernels = kernel_times(program, cluster.gpu)
     return Schedule(
@@ -94,6 +93,46 @@ def _parties(program: Program, axis: Axis) -> Parties:
     groups = program.groups[axis]
     names = tuple(group[:8] for group in groups)
     return Parties.of(groups.of_rank(np.arange(program.ranks)), np.ones(len(groups), dtype=np.int64), names)
+
+
+def _meetings(pricing: Pricing, routes: Routes, program: Program, op: Collective) -> tuple[Meeting, ...]:
+    """Every group's collective.
+
+    In a large cluster most groups are small and lie inside a domain.  Where their ports are as wide as those of the
+    first group, each loads its own ports as the first one does.
+    """
+    groups, cluster = program.groups[op.axis], routes.cluster
+
+    def priced(group: Group) -> Meeting:
+        return meeting(pricing, cluster, op, group, payload_bytes(program, op, group[0]))
+
+    inside = cluster.domain_gpus % (groups.stride * groups.size) == 0 and cluster.nodes > MOST_NODES
+    if op.shares or not inside or type(groups) is not Groups:
+        return tuple(priced(group) for group in groups)
+    first = priced(groups[0])
+    ports = routes.near_ports(groups.firsts()[:, None] + np.arange(groups.size) * groups.stride)
+    used = np.unique(np.concatenate([leg.flows.wire for leg in first.traffic.legs]))
+    if ports is None or not np.isin(used, ports[0]).all():
+        return tuple(priced(group) for group in groups)
+    as_wide = (ports >= 0).all(axis=1) & (routes.capacity[ports] == routes.capacity[ports[0]]).all(axis=1)
+    return tuple(
+        _moved(first, ports[0], ports[number]) if alike else priced(groups[number])
+        for number, alike in enumerate(as_wide.tolist())
+    )
+
+
+def _moved(first: Meeting, ports: Ints, to: Ints) -> Meeting:
+    """The same collective on other ports."""
+    order = np.argsort(ports)
+    legs = tuple(
+        replace(
+            leg,
+            flows=replace(leg.flows, wire=to[order[np.searchsorted(ports, leg.flows.wire, sorter=order)]]),
+            full_wire=int(to[np.argmax(ports == leg.full_wire)]) if leg.full_wire >= 0 else -1,
+        )
+        for leg in first.traffic.legs
+    )
+    return replace(first, traffic=replace(first.traffic, legs=legs))
 
 
 def meeting(pricing: Pricing, cluster: Cluster, op: Collective, group: Group, payload: float) -> Meeting:

@@ -15,7 +15,7 @@ ENOUGH = 2
 LARGEST = 60_000
 """Cost of a run, in spans, past which faster hardware is tried only if asked for: it costs as much again as the run."""
 
-WIRE_SPANS = 7
+WIRE_SPANS = 2
 """Spans that are replayed in the time it takes to list one wire and what crosses it."""
 
 

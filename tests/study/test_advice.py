@@ -8,6 +8,7 @@ import pytest
 
 import simcluster
 from simcluster.scenario.variant import faster, one_node, with_plan
+from simcluster.study import advice
 from simcluster.study.advice import advise
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +51,21 @@ def test_a_plan_that_leaves_its_node_has_no_one_node_part(plan: str) -> None:
     whole = with_plan(simcluster.load(ROOT / "scenarios" / "ep64_tp2_pp1.yaml"), plan)
     assert whole is not None
     assert one_node(whole) is None
+
+
+def test_faster_hardware_is_not_tried_unasked_where_listing_every_wire_makes_a_run_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The example with a slow GPU replays 4 x 320 spans and lists 544 wires; two plans help, so ENOUGH is raised."""
+    monkeypatch.setattr(advice, "ENOUGH", 9)
+    for overrides, listed in (((), 0), (("faults=[{gpu: node3.gpu2, factor: 0.5}]",), 544)):
+        scenario = simcluster.load(ROOT / "scenarios/ep64_tp2_pp1.yaml", overrides)
+        result = simcluster.simulate(scenario)
+        assert result.timeline is not None
+        cost = len(result.timeline.track) + advice.WIRE_SPANS * listed
+        tried = []
+        for most in (cost - 1, cost):
+            monkeypatch.setattr(advice, "LARGEST", most)
+            tried.append([str(row["change"]) for row in advise(scenario, result).rows])
+        assert not any("bandwidth" in change for change in tried[0])
+        assert any("bandwidth" in change for change in tried[1])

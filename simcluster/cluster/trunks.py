@@ -31,12 +31,18 @@ class NoWayError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Ways:
     """The edges on shortest ways to one switch, ordered by tail: those of switch s are
-    `edge[first[s]:first[s] + degree[s]]`; `hops` is every switch's distance, -1 where there is no way."""
+    `edge[first[s]:first[s] + degree[s]]`; `hops` is every switch's distance, -1 where none was found.  Unless the
+    search went to the `end`, it stopped where all that were asked for had been found."""
 
     hops: Ints
     edge: Ints
     first: Ints
     degree: Ints
+    end: bool
+
+
+_KEPT = 1024
+"""Targets whose ways are kept: a large cluster has thousands, and the next groups need those of the last ones."""
 
 
 class Trunks:
@@ -50,6 +56,9 @@ class Trunks:
         self._tail: Ints = np.array([self.number[tail] for tail, _ in edges], dtype=np.int64)
         self._head: Ints = np.array([self.number[head] for _, head in edges], dtype=np.int64)
         self._wire: Ints = np.array([wire[edge] for edge in edges], dtype=np.int64)
+        self._by_head = np.argsort(self._head, kind="stable")
+        into = np.bincount(self._head, minlength=len(self.number))
+        self._first_in, self._degree_in = np.cumsum(into) - into, into
         stated = [graph.edges[edge].get("latency") for edge in edges]
         self._latency_s: Floats = np.array([latency or 0.0 for latency in stated], dtype=np.float64)
         self._ways: dict[int, _Ways] = {}
@@ -135,31 +144,44 @@ class Trunks:
 
     def reach(self, target: int, tails: Ints) -> _Ways:
         """The ways to `target`; NoWayError if one of `tails` has none."""
-        if target not in self._ways:
-            self._ways[target] = self._search(target)
-        ways = self._ways[target]
+        ways = self._ways.get(target)
+        if ways is None or not (ways.end or (ways.hops[tails] >= 0).all()):
+            ways = self._search(target, tails)
+            self._ways.pop(target, None)
+            if len(self._ways) == _KEPT:
+                del self._ways[next(iter(self._ways))]
+            self._ways[target] = ways
         lost = tails[ways.hops[tails] < 0]
         if len(lost):
             raise NoWayError(int(lost[0]), target)
         return ways
 
-    def _search(self, target: int) -> _Ways:
-        """Breadth first from the target backwards; only switches pass on what is not theirs."""
+    def _search(self, target: int, tails: Ints) -> _Ways:
+        """Breadth first from the target backwards, level by level, until all `tails` are found; only switches pass on
+        what is not theirs."""
         count = len(self.number)
         hops = np.full(count, -1, dtype=np.int64)
         hops[target] = 0
-        passing = self._passes | (np.arange(count) == target)
-        usable = passing[self._head]
-        for distance in range(count):
-            near = self._tail[usable & (hops[self._head] == distance) & (hops[self._tail] < 0)]
-            if len(near) == 0:
-                break
-            hops[near] = distance + 1
-        nearer = usable & (hops[self._head] >= 0) & (hops[self._tail] == hops[self._head] + 1)
-        edge = np.flatnonzero(nearer)
-        edge = edge[np.argsort(self._tail[edge], kind="stable")]
+        near, edges = np.array([target]), [np.zeros(0, dtype=np.int64)]
+        distance = 0
+        while len(near) and (hops[tails] < 0).any():
+            distance += 1
+            into = self._by_head[_runs(self._first_in[near], self._degree_in[near])]
+            into = into[hops[self._tail[into]] < 0]
+            hops[self._tail[into]] = distance
+            edges.append(into)
+            near = np.unique(self._tail[into])
+            near = near[self._passes[near]]
+        edge = np.concatenate(edges)
+        edge = edge[np.lexsort((edge, self._tail[edge]))]
         degree = np.bincount(self._tail[edge], minlength=count)
-        return _Ways(hops=hops, edge=edge, first=np.cumsum(degree) - degree, degree=degree)
+        return _Ways(hops=hops, edge=edge, first=np.cumsum(degree) - degree, degree=degree, end=len(near) == 0)
+
+
+def _runs(first: Ints, count: Ints) -> Ints:
+    """first[0], first[0] + 1, … `count[0]` numbers, then those from first[1], and so on."""
+    start = np.cumsum(count) - count
+    return np.repeat(first - start, count) + np.arange(int(count.sum()))
 
 
 def added(crossed: Sequence[tuple[Ints, Floats]], wires: int) -> tuple[Ints, Floats]:

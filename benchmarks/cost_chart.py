@@ -26,19 +26,21 @@ class Line:
     label: str
     colour: str
     thin: bool = False
-    side: Literal["right", "left", "above"] = "right"
+    side: Literal["right", "upper right", "lower right", "left", "above"] = "right"
 
 
 LINES = {
     "every GPU replayed": Line(label="every GPU replayed\n(--fold off)", colour=style.ALL_TO_ALL, side="left"),
     "one GPU slow": Line(label="one GPU slow", colour=style.COMMUNICATING, side="above"),
-    "all GPUs equal": Line(label="all GPUs equal", colour=style.COMPUTING),
+    "all GPUs equal": Line(label="all GPUs equal", colour=style.COMPUTING, side="lower right"),
     "one all-reduce": Line(label="one all-reduce\namong them all", colour=style.WAITING, thin=True),
-    "one all-to-all": Line(label="one all-to-all\namong them all", colour=style.THIRD, thin=True),
+    "one all-to-all": Line(label="one all-to-all\namong them all", colour=style.THIRD, thin=True, side="upper right"),
 }
 
 _SIDES: dict[str, tuple[tuple[int, int], Literal["left", "right", "center"]]] = {
     "right": ((7, 0), "left"),
+    "upper right": ((7, 8), "left"),
+    "lower right": ((7, -7), "left"),
     "left": ((-7, 9), "right"),
     "above": ((0, 10), "center"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,12 +28,7 @@ def listed(program: Program, routes: Routes) -> Schedule:
     """
     cluster = routes.cluster
     pricing = Pricing(cluster, lambda shape, group: routed(shape, group, routes))
-    collectives = {i: op for i, op in enumerate(program.operations) if isinstance(op, Collective)}
-    by_pattern: dict[tuple[object, ...], tuple[Meeting, ...]] = {}
-    for op in collectives.values():
-        if pattern_key(op) not in by_pattern:
-            by_pattern[pattern_key(op)] = _meetings(pricing, routes, program, op)
-    meetings = {i: by_pattern[pattern_key(op)] for i, op in collectives.items()}
+    meetings = each_pattern(program, lambda op: _meetings(pricing, routes, program, op))
     kernels = kernel_times(program, cluster.gpu)
     return Schedule(
         program=program,
@@ -42,13 +38,23 @@ def listed(program: Program, routes: Routes) -> Schedule:
         seconds=_seconds(program, cluster, kernels),
         parties={axis: _parties(program, axis) for axis in program.groups},
         meetings=meetings,
-        node_bytes=node_bytes(cluster, meetings) if cluster.nodes <= MOST_NODES else None,
+        node_bytes=node_bytes(cluster, meetings),
     )
 
 
-def pattern_key(op: Collective) -> tuple[object, ...]:
-    """What two collectives with the same load have in common."""
-    return op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back, op.shares
+def each_pattern(
+    program: Program, price: Callable[[Collective], tuple[Meeting, ...]]
+) -> dict[int, tuple[Meeting, ...]]:
+    """The meetings of every collective by index, priced once for all collectives that have the same load."""
+    found: dict[tuple[object, ...], tuple[Meeting, ...]] = {}
+    meetings = {}
+    for index, op in enumerate(program.operations):
+        if isinstance(op, Collective):
+            key = (op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back, op.shares)
+            if key not in found:
+                found[key] = price(op)
+            meetings[index] = found[key]
+    return meetings
 
 
 def payload_bytes(program: Program, op: Collective, rank: int) -> float:
@@ -99,7 +105,8 @@ def _meetings(pricing: Pricing, routes: Routes, program: Program, op: Collective
     """Every group's collective.
 
     In a large cluster most groups are small and lie inside a domain.  Where their ports are as wide as those of the
-    first group, each loads its own ports as the first one does.
+    first group, each loads its own ports as the first one does.  (Large: the bytes between nodes, which would differ
+    from group to group, are not kept.)
     """
     groups, cluster = program.groups[op.axis], routes.cluster
 
@@ -115,24 +122,20 @@ def _meetings(pricing: Pricing, routes: Routes, program: Program, op: Collective
     if ports is None or not np.isin(used, ports[0]).all():
         return tuple(priced(group) for group in groups)
     as_wide = (ports >= 0).all(axis=1) & (routes.capacity[ports] == routes.capacity[ports[0]]).all(axis=1)
-    return tuple(
-        _moved(first, ports[0], ports[number]) if alike else priced(groups[number])
-        for number, alike in enumerate(as_wide.tolist())
-    )
+    order = np.argsort(ports[0])
+    places = [order[np.searchsorted(ports[0], leg.flows.wire, sorter=order)] for leg in first.traffic.legs]
+    fullest = [int(np.argmax(ports[0] == leg.full_wire)) for leg in first.traffic.legs]
 
-
-def _moved(first: Meeting, ports: Ints, to: Ints) -> Meeting:
-    """The same collective on other ports."""
-    order = np.argsort(ports)
-    legs = tuple(
-        replace(
-            leg,
-            flows=replace(leg.flows, wire=to[order[np.searchsorted(ports, leg.flows.wire, sorter=order)]]),
-            full_wire=int(to[np.argmax(ports == leg.full_wire)]) if leg.full_wire >= 0 else -1,
+    def moved(to: Ints) -> Meeting:
+        legs = tuple(
+            replace(leg, flows=replace(leg.flows, wire=to[place]), full_wire=int(to[full]) if leg.flows.count else -1)
+            for leg, place, full in zip(first.traffic.legs, places, fullest, strict=True)
         )
-        for leg in first.traffic.legs
+        return replace(first, traffic=replace(first.traffic, legs=legs))
+
+    return tuple(
+        moved(to) if alike else priced(group) for group, to, alike in zip(groups, ports, as_wide.tolist(), strict=True)
     )
-    return replace(first, traffic=replace(first.traffic, legs=legs))
 
 
 def meeting(pricing: Pricing, cluster: Cluster, op: Collective, group: Group, payload: float) -> Meeting:
@@ -149,8 +152,11 @@ def meeting(pricing: Pricing, cluster: Cluster, op: Collective, group: Group, pa
         raise InputError(Mistake(path="faults" if cluster.faults else "cluster", what=what)) from None
 
 
-def node_bytes(cluster: Cluster, meetings: dict[int, tuple[Meeting, ...]]) -> Floats:
-    """Bytes that the GPUs of each node send to those of each node in one step, shape (nodes, nodes)."""
+def node_bytes(cluster: Cluster, meetings: Mapping[int, tuple[Meeting, ...]]) -> Floats | None:
+    """Bytes that the GPUs of each node send to those of each node in one step, shape (nodes, nodes); None for more than
+    MOST_NODES nodes."""
+    if cluster.nodes > MOST_NODES:
+        return None
     total = np.zeros(cluster.nodes * cluster.nodes)
     for parties in meetings.values():
         for one in parties:

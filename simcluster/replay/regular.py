@@ -10,9 +10,9 @@ import numpy as np
 
 from simcluster.cluster.clos import Clos, IrregularError
 from simcluster.program.program import Collective, Compute, Groups, Program
-from simcluster.replay.listed import kernel_times, meeting, node_bytes, pattern_key
+from simcluster.replay.listed import each_pattern, kernel_times, meeting, node_bytes
 from simcluster.replay.schedule import Meeting, Parties, Schedule
-from simcluster.timeline.timeline import MOST_NODES, Tracks
+from simcluster.timeline.timeline import Tracks
 from simcluster.traffic.roads import Roads
 from simcluster.traffic.wires import Wires
 
@@ -27,14 +27,13 @@ def regular(program: Program, clos: Clos) -> Schedule:
     if unevenly_loaded(program):
         raise IrregularError(UNEVEN)
     clos.check(block for groups in program.groups.values() for block in (groups.stride, groups.stride * groups.size))
-    collectives = {i: op for i, op in enumerate(program.operations) if isinstance(op, Collective)}
     roads = {axis: Roads(clos, groups) for axis, groups in program.groups.items()}
-    found: dict[tuple[object, ...], tuple[Meeting, ...]] = {}
-    for op in collectives.values():
-        if pattern_key(op) not in found:
-            first = program.groups[op.axis][0]
-            found[pattern_key(op)] = (meeting(roads[op.axis].pricing, cluster, op, first, op.payload_bytes),)
-    meetings = {i: found[pattern_key(op)] for i, op in collectives.items()}
+
+    def price(op: Collective) -> tuple[Meeting, ...]:
+        first = program.groups[op.axis][0]
+        return (meeting(roads[op.axis].pricing, cluster, op, first, op.payload_bytes),)
+
+    meetings = each_pattern(program, price)
     kernels = kernel_times(program, cluster.gpu)
     return Schedule(
         program=program,
@@ -44,7 +43,7 @@ def regular(program: Program, clos: Clos) -> Schedule:
         seconds={index: np.array([time.seconds]) for index, time in kernels.items()},
         parties={axis: _party(groups) for axis, groups in program.groups.items()},
         meetings=meetings,
-        node_bytes=node_bytes(cluster, meetings) if cluster.nodes <= MOST_NODES else None,
+        node_bytes=node_bytes(cluster, meetings),
     )
 
 

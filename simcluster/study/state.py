@@ -38,7 +38,7 @@ class State:
             raise InputError(Mistake(what=f"is not a sweep's state ({error})", origin=str(file))) from None
         if known and known != [fingerprint]:
             self._connection.close()
-            what = "holds a sweep of another scenario, other --set values or another version; use another --out"
+            what = "holds a sweep of another scenario, --set, --fold or version; use another --out"
             raise InputError(Mistake(what=what, origin=str(file.parent)))
 
     def rows(self) -> dict[str, Row]:

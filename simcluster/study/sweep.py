@@ -73,7 +73,7 @@ def sweep(
         )
         for values in grid
     ]
-    state = None if folder is None else State(folder / "state.sqlite", _fingerprint(text, overrides))
+    state = None if folder is None else State(folder / "state.sqlite", _fingerprint(text, overrides, fold))
     try:
         done: dict[str, Row] = state.rows() if state is not None else {}
         missing = [point for point in todo if point.key not in done]
@@ -117,7 +117,8 @@ def _base(text: str, origin: str, overrides: Sequence[str]) -> tuple[str, Readin
     return scenario.name, scenario.plan.convention
 
 
-def _fingerprint(text: str, overrides: Sequence[str]) -> str:
+def _fingerprint(text: str, overrides: Sequence[str], fold: Fold) -> str:
     from importlib import metadata  # takes a while, and few sweeps are kept
 
-    return hashlib.sha256(json.dumps([metadata.version("simcluster"), text, list(overrides)]).encode()).hexdigest()
+    told = [metadata.version("simcluster"), text, list(overrides), fold]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -136,10 +136,8 @@ MOST_NODES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folding:
-    """How much of a run was replayed: classes of `ranks` and `wires`, and what keeps equal ones apart, in words.
-
-    `off` is the run in which every rank and wire was replayed.
-    """
+    """How much of a run was replayed: `tracks` classes of `ranks`, `columns` classes of `wires`, and in words what sets
+    equal ones apart."""
 
     ranks: int
     tracks: int

@@ -8,15 +8,12 @@ import numpy as np
 
 from simcluster.cluster.clos import Clos, IrregularError
 from simcluster.program.program import Groups
-from simcluster.timeline.timeline import MOST_NODES
 from simcluster.traffic.crossings import Crossings, Floats, Ints
 from simcluster.traffic.parts import NEAR, Class, Part, parts
 from simcluster.traffic.pattern import Group, Pattern, Phase
 from simcluster.traffic.pricing import Pricing
 from simcluster.traffic.traffic import EQUALLY_FULL, Leg, Traffic, between_nodes, nothing
 from simcluster.traffic.wires import Wires
-
-_NOWHERE = np.zeros(0, dtype=np.int64)
 
 
 class Roads:
@@ -43,8 +40,7 @@ class Roads:
         legs = [self._leg(phase, mine) for phase, mine in zip(shape.phases, phases, strict=True)]
         legs[0] = replace(legs[0], latency_s=legs[0].latency_s + cluster.gpu.collective_overhead_s)
         messages = [part for mine in phases for part in mine]
-        few = cluster.nodes <= MOST_NODES
-        pair, share = between_nodes(shape, cluster, self._groups.firsts()) if few else (_NOWHERE, np.zeros(0))
+        pair, share = between_nodes(shape, cluster, self._groups)
         return Traffic(
             algorithm=shape.algorithm,
             legs=tuple(legs),

@@ -9,6 +9,7 @@ import numpy as np
 from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.messages import Everyone, Load, Messages
 from simcluster.cluster.routes import Routes
+from simcluster.program.program import Groups
 from simcluster.timeline.timeline import MOST_NODES
 from simcluster.traffic.crossings import Crossings, Floats, Ints
 from simcluster.traffic.pattern import Group, Pattern, Phase
@@ -121,8 +122,6 @@ def _leg(phase: Phase, messages: Messages, load: Load, routes: Routes) -> Leg:
 EQUALLY_FULL = 1e-9
 """Wires whose times differ by less are equally full, and the first is named: sums in another order differ so."""
 
-_NOT_SHIFTED = np.zeros(1, dtype=np.int64)
-
 
 def nothing() -> Leg:
     """A phase without messages."""
@@ -136,8 +135,9 @@ def nothing() -> Leg:
     )
 
 
-def between_nodes(shape: Pattern, cluster: Cluster, shifts: Ints = _NOT_SHIFTED) -> tuple[Ints, Floats]:
-    """Bytes by pair of nodes (from * nodes + to), per byte of payload, of the pattern shifted by `shifts` ranks each.
+def between_nodes(shape: Pattern, cluster: Cluster, groups: Groups | None = None) -> tuple[Ints, Floats]:
+    """Bytes by pair of nodes (from * nodes + to), per byte of payload, of the pattern; of `groups`, whose first it is
+    made for, all together.
 
     What switches add counts as sent to the group's other nodes evenly.  Nothing for more than MOST_NODES nodes.
     """
@@ -145,6 +145,7 @@ def between_nodes(shape: Pattern, cluster: Cluster, shifts: Ints = _NOT_SHIFTED)
     if nodes > MOST_NODES:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     total = np.zeros(nodes * nodes)
+    shifts = np.zeros(1, dtype=np.int64) if groups is None else groups.firsts()
     for phase in shape.phases:
         messages = [phase.listed()]
         for reduction in phase.reductions:

@@ -203,7 +203,7 @@ def test_points_with_a_reason_are_kept_too(path: Path, tmp_path: Path, monkeypat
     assert [bool(row["reason"]) for row in rows_of(tmp_path / "out")] == [False, True]
 
 
-@pytest.mark.parametrize("other", ["another scenario", "other --set values"])
+@pytest.mark.parametrize("other", ["another scenario", "other --set values", "another --fold"])
 def test_the_folder_of_another_sweep_is_refused_and_kept(other: str, path: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     swept(path, "model.layers=1,2", out=out)
@@ -212,7 +212,8 @@ def test_the_folder_of_another_sweep_is_refused_and_kept(other: str, path: Path,
         path = scenario_file(tmp_path, changed(("64 GB", "80 GB")), "other.yaml")
         outcome = swept(path, "model.layers=1,2", out=out)
     else:
-        outcome = simcluster("sweep", path, "--over", "model.layers=1,2", "--set", "workload.batch=16", "--out", out)
+        option = ("--fold", "off") if other == "another --fold" else ("--set", "workload.batch=16")
+        outcome = simcluster("sweep", path, "--over", "model.layers=1,2", *option, "--out", out)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith(f"{out}: holds a sweep of another scenario")
     assert (out / "results.csv").read_bytes() == before

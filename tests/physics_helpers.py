@@ -115,6 +115,17 @@ def ideal_cluster(
     )
 
 
+def able(cluster: Cluster) -> Cluster:
+    """The same with switches that add."""
+    assert cluster.nvlink is not None
+    assert cluster.infiniband is not None
+    return replace(
+        cluster,
+        nvlink=replace(cluster.nvlink, in_switch_reduction=True),
+        infiniband=replace(cluster.infiniband, in_network_reduction=True),
+    )
+
+
 def count_kinds(graph: Graph) -> Counter[str]:
     """How many nodes of each kind a cluster's graph has."""
     return Counter(data["kind"] for _, data in graph.nodes(data=True))

@@ -22,7 +22,7 @@ from simcluster.cluster.messages import Load, Messages, Reduction
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.cluster.wiring import Graph
 from simcluster.program.program import CollectiveKind
-from tests.physics_helpers import NIC, NVLINK, count_kinds, ideal_cluster, law, traffic
+from tests.physics_helpers import NIC, NVLINK, able, count_kinds, ideal_cluster, law, traffic
 
 SWITCHES = ("leaf", "spine", "core", "top")
 
@@ -684,14 +684,7 @@ def test_a_gpu_without_its_nvlink_is_cut_off_inside_and_not_outside() -> None:
 
 
 def reducing(nodes: int, gpus: int, kind: Fabric = "single-switch", leaf_ports: int = 64) -> Cluster:
-    cluster = ideal_cluster(nodes, gpus, fabric=kind, leaf_ports=leaf_ports)
-    assert cluster.nvlink is not None
-    assert cluster.infiniband is not None
-    return replace(
-        cluster,
-        nvlink=replace(cluster.nvlink, in_switch_reduction=True),
-        infiniband=replace(cluster.infiniband, in_network_reduction=True),
-    )
+    return able(ideal_cluster(nodes, gpus, fabric=kind, leaf_ports=leaf_ports))
 
 
 ALL_REDUCE: CollectiveKind = "all_reduce"

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simcluster.cluster.cluster import Cluster, Sharing
+from simcluster.cluster.cluster import Sharing
 from simcluster.cluster.routes import Routes
 from simcluster.program.program import ALGORITHMS, CollectiveKind, Copies
 from simcluster.traffic import exchange, trees
@@ -29,7 +29,7 @@ from simcluster.traffic.algorithms import pattern, refusal
 from simcluster.traffic.pattern import Group, Pattern, Phase
 from simcluster.traffic.rings import ring_orders
 from simcluster.traffic.traffic import routed
-from tests.physics_helpers import NIC, NVLINK, ideal_cluster, law, run_transfers, traffic
+from tests.physics_helpers import NIC, NVLINK, able, ideal_cluster, law, run_transfers, traffic
 
 NVLINK_S, NIC_S = 1.75e-6, 5e-6
 """Latency of a message inside a domain and between nodes."""
@@ -68,17 +68,6 @@ def one_node(n: int) -> Routes:
 def nodes_of_eight(nodes: int) -> Routes:
     cluster = ideal_cluster(nodes, 8, fabric="single-switch", nvlink_latency_s=NVLINK_S, infiniband_latency_s=NIC_S)
     return Routes(able(cluster))
-
-
-def able(cluster: Cluster) -> Cluster:
-    """The same with switches that add."""
-    assert cluster.nvlink is not None
-    assert cluster.infiniband is not None
-    return replace(
-        cluster,
-        nvlink=replace(cluster.nvlink, in_switch_reduction=True),
-        infiniband=replace(cluster.infiniband, in_network_reduction=True),
-    )
 
 
 def some_copies(n: int) -> Copies:

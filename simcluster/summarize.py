@@ -38,7 +38,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
     return Result(
         identity=_identity(scenario, plan),
         tokens=program.tokens,
-        peak_flops_per_s=gpu.peak_flops_per_s[model.precision.compute],
+        peak_flops_per_s=gpu.peak(model.precision.compute),
         memory=parts,
         memory_capacity_bytes=gpu.memory_bytes,
         balance=balance.balance(

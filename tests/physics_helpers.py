@@ -16,10 +16,10 @@ import simpy
 from hypothesis import HealthCheck, settings
 
 from simcluster.cluster.cluster import Cluster
-from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import Fabric, InfiniBand, NvLink
 from simcluster.cluster.messages import Ints, Messages
 from simcluster.cluster.routes import Routes
+from simcluster.gpu.gpu import Gpu
 from simcluster.kernels import ElementWise
 from simcluster.pipeline import simulate
 from simcluster.plan.layout import Axis, Group, Groups

@@ -6,18 +6,35 @@ from pathlib import Path
 
 import click
 
-from simcluster.cli.options import json_option
+from simcluster.cli.options import json_option, style_option
 
 
 @click.command("validate")
 @json_option
+@style_option
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
-              help="Score against network.csv and moe.csv in DIR instead of the shipped measurements.")  # fmt: skip
-def command(as_json: bool, data: Path | None) -> int:
-    """Print our error against measurements of real machines, regime by regime."""
+              help="Score against network.csv, moe.csv and published.csv in DIR instead of the shipped measurements.")  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
+              help="Draw predicted against measured times.")  # fmt: skip
+def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None) -> int:
+    """Print our error against measurements of real machines: regime by regime, and run by run where published."""
+    from simcluster.cli.place import make_folder
+    from simcluster.cli.plot import refuse_unwritable
     from simcluster.report import listing, machine
     from simcluster.study.validate import validate
 
-    table = validate(data)
-    click.echo(machine.regimes_json(table) if as_json else listing.regimes(table))
+    if plot is not None:
+        refuse_unwritable(plot)
+    found = validate(data)
+    if plot is not None:
+        from simcluster.report.figures import scatter, style
+
+        make_folder(plot.parent)
+        style.save(scatter.draw(found.points, style.LOOKS[style_name]), plot)
+        click.echo(f"figure: {plot}", err=True)
+    if as_json:
+        click.echo(machine.regimes_json(found.regimes, found.cases))
+    else:
+        parts = [listing.regimes(found.regimes), listing.cases(found.cases)]
+        click.echo("\n\n".join(part for part in parts if part))
     return 0

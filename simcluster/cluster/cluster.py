@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.library import Library
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
+from simcluster.gpu.gpu import Gpu
 
 Sharing = Literal["activity", "flow"]
 """Who gets a fair share of a wire: a collective as a whole, or each of its messages."""

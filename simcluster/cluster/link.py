@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
-from simcluster.cluster.gpu import Provenance
+from simcluster.gpu.gpu import Provenance
 
 NvLinkTopology = Literal["nvswitch", "mesh"]
 Fabric = Literal[

@@ -13,6 +13,7 @@ class Precisions:
 
     `weights` as stored, `compute` of the GEMMs, `attention` of the attention core, `kv_cache`, `dispatch` of tokens
     sent to experts, and `communication`: the residual stream, reductions, combine, token gathers and pipeline sends.
+    `expert_weights` and `expert_compute` are those of the routed experts, `vocabulary` that of embedding and head.
     """
 
     weights: Precision
@@ -21,11 +22,19 @@ class Precisions:
     kv_cache: Precision
     dispatch: Precision
     communication: Precision
+    expert_weights: Precision
+    expert_compute: Precision
+    vocabulary: Precision
 
     def bytes_of(self, part: str) -> float:
         """Bytes of one element of `part`, a field name of this class."""
         precision: Precision = getattr(self, part)
         return BYTES_PER_ELEMENT[precision]
+
+    @property
+    def head_compute(self) -> Precision:
+        """The head computes in the type it is stored in where that differs from the other weights'."""
+        return self.compute if self.vocabulary == self.weights else self.vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +67,42 @@ class Moe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A decoder of `layers` equal layers: attention, then `ffn` (a dense MLP or a mixture of experts).
+class Latent:
+    """Multi-head latent attention (DeepSeek-V2, 2024): keys and values of all heads come from one latent of `kv_rank`
+    channels per position, cached together with `rope_dim` rotated ones.
 
+    Each head's query and key have `nope_dim` + `rope_dim` channels, its value `value_dim`.  Queries too come from a
+    latent of `q_rank` channels; None projects them directly.
+    """
+
+    q_rank: int | None
+    kv_rank: int
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+
+    @property
+    def query_dim(self) -> int:
+        return self.nope_dim + self.rope_dim
+
+    @property
+    def cached(self) -> int:
+        """Elements of the cache per position and layer."""
+        return self.kv_rank + self.rope_dim
+
+    @property
+    def compressed(self) -> int:
+        """Channels of the down-projections: both latents and the shared rotated key."""
+        return (self.q_rank or 0) + self.cached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A decoder of `layers` layers: attention, then a feed-forward part.
+
+    `ffn` is that of every layer, but of the `dense_layers` of a mixture of experts, which have `dense`.  Attention is
+    `latent`, or of `heads` query and `kv_heads` key heads; a layer with a `window` sees so many positions back, and
+    every `full_every`-th layer none the less all (0: none does).  `qk_norm` normalises queries and keys head by head.
     `vocab` None leaves out embedding and head.
     """
 
@@ -74,10 +116,20 @@ class Model:
     vocab: int | None
     tied_embeddings: bool
     precision: Precisions
+    dense: Mlp | None = None
+    dense_layers: tuple[int, ...] = ()
+    latent: Latent | None = None
+    window: int | None = None
+    full_every: int = 0
+    qk_norm: bool = False
 
     @property
     def moe(self) -> Moe | None:
         return self.ffn if isinstance(self.ffn, Moe) else None
+
+    @property
+    def moe_layers(self) -> int:
+        return 0 if self.moe is None else self.layers - len(self.dense_layers)
 
     @property
     def query_width(self) -> int:
@@ -86,3 +138,14 @@ class Model:
     @property
     def kv_width(self) -> int:
         return self.kv_heads * self.head_dim
+
+    def ffn_of(self, layer: int) -> Mlp | Moe:
+        """The feed-forward part of a layer."""
+        if self.dense is not None and layer in self.dense_layers:
+            return self.dense
+        return self.ffn
+
+    def window_of(self, layer: int) -> int | None:
+        """The positions a layer's queries see, None for all before them."""
+        full = self.full_every and layer % self.full_every == self.full_every - 1
+        return None if full else self.window

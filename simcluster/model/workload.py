@@ -15,13 +15,15 @@ class Workload:
 
     Prefill runs `length` tokens of each; decode generates one token for each, whose cache holds `length` tokens.  The
     step is repeated `steps` times back to back.  `expert_load` holds the relative popularity of experts by index, 1 for
-    those not named: each token's copies go to expert e with the share w_e / sum(w).
+    those not named: each token's copies go to expert e with the share w_e / sum(w).  The KV cache is handed out in
+    blocks of `kv_block` positions.
     """
 
     phase: Phase
     batch: int
     length: int
     steps: int
+    kv_block: int = 1
     expert_load: Mapping[int, float] = field(default_factory=dict, hash=False)
 
     @property

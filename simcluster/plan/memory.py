@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simcluster.kernels import BYTES_PER_ELEMENT, Precision
 from simcluster.model import parameters
-from simcluster.model.transformer import Mlp, Moe
+from simcluster.model.transformer import Latent, Mlp
 from simcluster.plan.share import Share
 from simcluster.units import show_bytes, show_count
 
@@ -23,8 +25,10 @@ class Part:
 def resident(share: Share) -> dict[str, Part]:
     """Weights and KV cache of one rank, in bytes by component name.
 
-    Weights are stored in the `weights` precision.  The cache holds layers x sequences x positions x 2 (K and V) x
-    kv_heads x head_dim elements in the `kv_cache` precision.
+    Weights are stored in the `weights` precision, routed experts in `expert_weights`, embedding and head in
+    `vocabulary`.  The cache holds sequences x positions x elements of every layer in the `kv_cache` precision: 2 (K and
+    V) x kv_heads x head_dim elements, or a latent's kv_rank + rope_dim, which every tp rank holds.  A layer with a
+    window keeps only so many positions; positions are kept in whole blocks.
     """
     return {
         "attention_weights": _attention(share),
@@ -36,6 +40,8 @@ def resident(share: Share) -> dict[str, Part]:
 
 def _attention(share: Share) -> Part:
     model, size = share.model, share.model.precision.bytes_of("weights")
+    if model.latent is not None:
+        return _latent_attention(share, model.latent, size)
     qkv = (share.heads + 2 * share.kv_heads) * model.head_dim
     out = share.heads * model.head_dim
     return Part(
@@ -52,22 +58,41 @@ def _attention(share: Share) -> Part:
     )
 
 
+def _latent_attention(share: Share, latent: Latent, size: float) -> Part:
+    """The down-projections are on every tp rank, the rest is cut by heads."""
+    model = share.model
+    down = model.hidden * latent.compressed
+    heads = parameters.latent_heads(model, latent, share.heads)
+    return Part(
+        bytes=share.layers * (down + heads) * size,
+        formula=(
+            f"{share.layers} layers x (down {model.hidden:,} x {latent.compressed:,} + {show_count(heads)} of "
+            f"{share.heads} of {model.heads} heads on each of tp {share.degrees.tp} ranks) x {size:g} B"
+        ),
+        parts={
+            "the down-projections": share.layers * down * size,
+            "the projections of heads": share.layers * heads * size,
+        },
+    )
+
+
 def _experts(share: Share) -> Part:
     moe = share.model.moe
     if moe is None:
         return Part(bytes=0.0, formula="the model has no experts")
-    model, size = share.model, share.model.precision.bytes_of("weights")
-    inner = moe.expert.hidden // share.degrees.etp
-    routed = share.layers * share.experts * moe.expert.matrices * model.hidden * inner * size
+    model, types = share.model, share.model.precision
+    inner, layers = moe.expert.hidden // share.degrees.etp, share.moe_layers
+    size = types.bytes_of("expert_weights")
+    routed = layers * share.experts * moe.expert.matrices * model.hidden * inner * size
     formula = (
-        f"{share.layers} layers x {share.experts} of {moe.experts} experts (ep {share.degrees.ep}) x "
+        f"{layers} layers x {share.experts} of {moe.experts} experts (ep {share.degrees.ep}) x "
         f"{moe.expert.matrices} matrices x {model.hidden:,} x {inner:,} (width {moe.expert.hidden:,} / etp "
         f"{share.degrees.etp}) x {size:g} B"
     )
     if moe.shared is None:
         return Part(bytes=routed, formula=formula)
     cut = 1 if share.degrees.splits_tokens else share.degrees.tp
-    shared = share.layers * parameters.mlp(model, moe.shared) / cut * size
+    shared = layers * parameters.mlp(model, moe.shared) / cut * types.bytes_of("weights")
     return Part(
         bytes=routed + shared,
         formula=f"{formula} + shared experts {show_bytes(shared)}",
@@ -76,32 +101,35 @@ def _experts(share: Share) -> Part:
 
 
 def _other(share: Share) -> Part:
-    model, size = share.model, share.model.precision.bytes_of("weights")
-    parts = {"norms": share.layers * parameters.norms(model)}
-    match model.ffn:
-        case Moe() as moe:
-            parts["router"] = share.layers * parameters.router(model, moe)
-        case Mlp() as dense:
-            parts["MLP"] = share.layers * parameters.mlp(model, dense) // share.degrees.tp
+    model, types = share.model, share.model.precision
+    counts: dict[str, tuple[float, Precision]] = {"norms": (share.layers * parameters.norms(model), types.weights)}
+    if model.moe is not None:
+        counts["router"] = (share.moe_layers * parameters.router(model, model.moe), types.weights)
+    dense = model.ffn if isinstance(model.ffn, Mlp) else model.dense
+    if dense is not None:
+        mlps = (share.layers - share.moe_layers) * parameters.mlp(model, dense)
+        counts["MLP"] = (mlps // share.degrees.tp, types.weights)
     if model.vocab is not None:
-        parts["final norm"] = model.hidden
-        parts["embedding"] = share.vocab * model.hidden
-        parts["head"] = 0 if model.tied_embeddings else share.vocab * model.hidden
-    counted = " + ".join(f"{name} {show_count(count)}" for name, count in parts.items() if count)
-    return Part(
-        bytes=sum(parts.values()) * size,
-        formula=f"({counted}) parameters x {size:g} B",
-        parts={name: count * size for name, count in parts.items()},
-    )
+        counts["final norm"] = (model.hidden, types.weights)
+        counts["embedding"] = (share.vocab * model.hidden, types.vocabulary)
+        counts["head"] = (0 if model.tied_embeddings else share.vocab * model.hidden, types.vocabulary)
+    parts = {name: count * BYTES_PER_ELEMENT[precision] for name, (count, precision) in counts.items()}
+    formula = []
+    for precision in dict.fromkeys(precision for _, precision in counts.values()):
+        alike = [f"{name} {show_count(count)}" for name, (count, one) in counts.items() if count and one == precision]
+        formula.append(f"({' + '.join(alike)}) parameters x {BYTES_PER_ELEMENT[precision]:g} B")
+    return Part(bytes=sum(parts.values()), formula=" + ".join(formula), parts=parts)
 
 
 def _kv_cache(share: Share) -> Part:
     model, size = share.model, share.model.precision.bytes_of("kv_cache")
-    positions = share.workload.cached_tokens / share.degrees.cp
+    if model.latent is None:
+        elements, what = 2 * share.kv_heads * model.head_dim, f"2 x {share.kv_heads} KV heads x {model.head_dim}"
+    else:
+        elements, what = model.latent.cached, f"({model.latent.kv_rank} + {model.latent.rope_dim})"
+    kept = Counter(share.cached_positions(layer) for layer in range(share.layers))
+    held = " + ".join(f"{layers} layers x {show_count(positions)}" for positions, layers in kept.items())
     return Part(
-        bytes=share.layers * share.sequences * positions * 2 * share.kv_heads * model.head_dim * size,
-        formula=(
-            f"{share.layers} layers x {share.sequences} sequences x {show_count(positions)} positions x 2 x "
-            f"{share.kv_heads} KV heads x {model.head_dim} x {size:g} B"
-        ),
+        bytes=share.sequences * elements * size * sum(positions * layers for positions, layers in kept.items()),
+        formula=f"{share.sequences} sequences x ({held} positions) x {what} x {size:g} B",
     )

@@ -37,6 +37,7 @@ def divisions(model: Model, degrees: Degrees) -> tuple[str, ...]:
         cuts.append((model.ffn.hidden, "MLP channels", "tp"))
     else:
         cuts += [(model.ffn.experts, "experts", "ep"), (model.ffn.expert.hidden, "expert channels", "etp")]
+        cuts += [(model.dense.hidden, "MLP channels", "tp")] if model.dense is not None else []
     return tuple(
         f"{total:,} {what} / {axis} {getattr(degrees, axis)} = {total / getattr(degrees, axis):,.6g}"
         for total, what, axis in cuts

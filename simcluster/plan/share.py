@@ -58,6 +58,17 @@ class Share:
         return tuple(self.degrees.ep * part for part in self.expert_shares) or (1.0,)
 
     @property
+    def moe_layers(self) -> int:
+        return self.model.moe_layers // self.degrees.pp
+
+    def cached_positions(self, layer: int) -> float:
+        """Positions of a layer's cache that a rank keeps of each sequence: at most its window, in whole blocks, cut
+        over cp."""
+        window, block = self.model.window_of(layer), self.workload.kv_block
+        kept = self.workload.cached_tokens if window is None else min(window, self.workload.cached_tokens)
+        return -(-kept // block) * block / self.degrees.cp
+
+    @property
     def vocab(self) -> int:
         """Rows of the embedding on a rank; the last shard is padded."""
         return -(-(self.model.vocab or 0) // self.degrees.tp)
@@ -84,6 +95,8 @@ def mistakes(model: Model, degrees: Degrees, workload: Workload) -> tuple[tuple[
         ("plan.tp", "tp", degrees.tp, "the model's", model.heads, "heads"),
         ("plan.pp", "pp", degrees.pp, "the model's", model.layers, "layers"),
     ]
+    if model.dense is not None:
+        cuts.append(("plan.tp", "tp", degrees.tp, "the dense layers' width", model.dense.hidden, "channels"))
     if isinstance(model.ffn, Moe):
         cuts.append(("plan.ep", "ep", degrees.ep, "the model's", model.ffn.experts, "experts"))
         cuts.append(("plan.etp", "etp", degrees.etp, "the expert width", model.ffn.expert.hidden, "channels"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from simcluster.kernels import ElementWise, GroupedGemm
+from simcluster.kernels import ElementWise, ExpertLayer
 from simcluster.model.transformer import Moe
 from simcluster.plan.share import Share
 from simcluster.program.mlp import dense_block
@@ -37,13 +38,17 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
         cut = 1 if degrees.splits_tokens else degrees.tp
         dense_block(tape, share, moe.shared, cut=cut, tokens=tokens, names=("moe.shared",) * 3)
         tape.rename("block", "shared")
-    permute_out = ElementWise(read_bytes=tokens * hidden * compute, write_bytes=copies * hidden * dispatched)
+    layers = expert_layers(share, moe, copies * degrees.etp if degrees.splits_tokens else copies)
+    even = layers[0] if len(layers) == 1 else None
+    permute_out = ElementWise(
+        read_bytes=tokens * hidden * compute, write_bytes=copies * hidden * dispatched, within=even
+    )
     tape.compute("moe.permute", permute_out, makes={"copies": copies * hidden * dispatched}, frees=("normed", "logits"))
     chosen = Copies(top_k=moe.top_k, experts=moe.experts, token_bytes=hidden * dispatched)
     _lower_dispatch(tape, share, copies, chosen)
-    _lower_experts(tape, share, moe, copies * degrees.etp if degrees.splits_tokens else copies)
+    _lower_experts(tape, layers)
     _lower_combine(tape, share, copies, replace(chosen, token_bytes=hidden * reduced))
-    permute_back = ElementWise(read_bytes=copies * hidden * reduced, write_bytes=tokens * hidden * reduced)
+    permute_back = ElementWise(read_bytes=copies * hidden * reduced, write_bytes=tokens * hidden * reduced, within=even)
     tape.compute("moe.permute", permute_back, makes={"block": tokens * hidden * reduced}, frees=("outputs",))
     if moe.shared is not None:
         tape.free("shared")
@@ -100,39 +105,37 @@ def _lower_dispatch(tape: Tape, share: Share, copies: float, chosen: Copies) -> 
         tape.rename("gathered", "copies")
 
 
-def _lower_experts(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
-    """Grouped GEMMs of a rank's experts on `copies` copies, the mean over ranks, the inner width cut over etp."""
+def _lower_experts(tape: Tape, layers: Sequence[ExpertLayer]) -> None:
+    """Grouped GEMMs of a rank's experts on the copies it received; `layers` are those of `expert_layers`."""
+    fullest = max(layers, key=lambda layer: layer.rows)
+    wide, narrow = fullest.activation.read_bytes, fullest.activation.write_bytes
+    tape.compute_received("moe.experts", [one.up for one in layers], makes={"raised": wide}, frees=("copies",))
+    activations = [one.activation for one in layers]
+    tape.compute_received("moe.activation", activations, makes={"activated": narrow}, frees=("raised",))
+    outputs = fullest.rows * fullest.hidden * fullest.output_bytes
+    tape.compute_received("moe.experts", [one.down for one in layers], makes={"outputs": outputs}, frees=("activated",))
+
+
+def expert_layers(share: Share, moe: Moe, copies: float) -> tuple[ExpertLayer, ...]:
+    """A rank's experts at work on `copies` copies, the mean over ranks, the inner width cut over etp: one for all, or
+    one per ep coordinate where their loads differ."""
     model, types = share.model, share.model.precision
-    compute, inner = types.bytes_of("compute"), moe.expert.hidden // share.degrees.etp
-    received = [copies * load for load in share.expert_loads]
-    up = GroupedGemm(
+    even = ExpertLayer(
         rows=copies,
-        n=moe.expert.up_matrices * inner,
-        k=model.hidden,
+        hidden=model.hidden,
+        inner=moe.expert.hidden,
+        width=moe.expert.hidden // share.degrees.etp,
         groups=share.experts,
-        compute=types.compute,
+        experts=moe.experts,
+        top_k=moe.top_k,
+        gated=moe.expert.gated,
+        compute=types.expert_compute,
         input_bytes=types.bytes_of("dispatch"),
-        weight_bytes=types.bytes_of("weights"),
-        output_bytes=compute,
-    )
-    wide, narrow = ([rows * width * compute for rows in received] for width in (moe.expert.up_matrices * inner, inner))
-    ups = [replace(up, rows=rows) for rows in received]
-    tape.compute_received("moe.experts", ups, makes={"raised": max(wide)}, frees=("copies",))
-    activations = [ElementWise(read_bytes=read, write_bytes=write) for read, write in zip(wide, narrow, strict=True)]
-    tape.compute_received("moe.activation", activations, makes={"activated": max(narrow)}, frees=("raised",))
-    down = GroupedGemm(
-        rows=copies,
-        n=model.hidden,
-        k=inner,
-        groups=share.experts,
-        compute=types.compute,
-        input_bytes=compute,
-        weight_bytes=types.bytes_of("weights"),
+        compute_bytes=types.bytes_of("expert_compute"),
+        weight_bytes=types.bytes_of("expert_weights"),
         output_bytes=types.bytes_of("communication"),
     )
-    downs = [replace(down, rows=rows) for rows in received]
-    outputs = max(received) * model.hidden * types.bytes_of("communication")
-    tape.compute_received("moe.experts", downs, makes={"outputs": outputs}, frees=("activated",))
+    return tuple(replace(even, rows=copies * load) for load in share.expert_loads)
 
 
 def _lower_combine(tape: Tape, share: Share, copies: float, chosen: Copies) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
-from simcluster.kernels import ElementWise
-from simcluster.model.transformer import Moe
+from simcluster.kernels import BYTES_PER_ELEMENT, ElementWise
+from simcluster.model.transformer import Mlp, Moe
 from simcluster.plan.layout import Axis, Layout
 from simcluster.plan.share import Share
 from simcluster.program.attention import lower_attention
@@ -28,11 +29,12 @@ def lower(share: Share, layout: Layout) -> Program:
     _lower_embedding(tape, share)
     for layer in range(share.layers):
         tape.layer = layer
-        lower_attention(tape, share)
-        if isinstance(share.model.ffn, Moe):
-            lower_moe(tape, share, share.model.ffn)
-        else:
-            lower_mlp(tape, share, share.model.ffn)
+        lower_attention(tape, share, layer)
+        match share.model.ffn_of(layer):
+            case Moe() as moe:
+                lower_moe(tape, share, moe)
+            case Mlp() as dense:
+                lower_mlp(tape, share, dense)
     tape.layer = None
     _lower_head(tape, share)
     axes: list[Axis] = [operation.axis for operation in tape.operations if isinstance(operation, Collective)]
@@ -56,7 +58,7 @@ def _lower_embedding(tape: Tape, share: Share) -> None:
     if model.vocab is None:
         tape.begin({"residual": stream})
         return
-    rows = share.tokens * model.hidden * types.bytes_of("weights") / share.degrees.tp
+    rows = share.tokens * model.hidden * types.bytes_of("vocabulary") / share.degrees.tp
     tape.compute("embedding", ElementWise(read_bytes=rows, write_bytes=stream), makes={"residual": stream})
     if share.degrees.tp > 1:
         tape.collective("embedding.all_reduce", "all_reduce", "tp", stream, makes={})
@@ -68,6 +70,11 @@ def _lower_head(tape: Tape, share: Share) -> None:
     if model.vocab is None:
         return
     tape.compute("norm", norm(share, share.sequences), makes={"normed": normed_bytes(share, share.sequences)})
-    head = projection(share, m=share.sequences, n=share.vocab, k=model.hidden, writes="communication")
+    head = replace(
+        projection(share, m=share.sequences, n=share.vocab, k=model.hidden, writes="communication"),
+        compute=types.head_compute,
+        input_bytes=BYTES_PER_ELEMENT[types.head_compute],
+        weight_bytes=types.bytes_of("vocabulary"),
+    )
     logits = share.sequences * share.vocab * types.bytes_of("communication")
     tape.compute("lm_head", head, makes={"logits": logits}, frees=("normed", "logits"))

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from simcluster.cluster.cluster import Cluster
-from simcluster.cluster.gpu import Gpu, KernelTime
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, shortened
+from simcluster.gpu.gpu import Gpu, KernelTime
 from simcluster.program.program import Axis, Collective, Compute, Groups, Program
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import MOST_NODES, Tracks

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from simcluster.cluster.gpu import KernelTime
+from simcluster.gpu.gpu import KernelTime
 from simcluster.program.program import Axis, Collective, Compute, Program, live_bytes
 from simcluster.timeline.timeline import Operation, Tracks
 from simcluster.traffic.crossings import Floats, Ints

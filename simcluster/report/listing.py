@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 from simcluster import units
-from simcluster.report.layout import grid
+from simcluster.report.layout import aligned, grid, section
 from simcluster.timeline import metric
 from simcluster.timeline.check import Check
 from simcluster.timeline.limit import LIMITS
@@ -58,14 +59,49 @@ def collective(shown: Table) -> str:
 
 
 def regimes(shown: Table) -> str:
-    """Our error by regime: absolute relative errors, and their mean with its sign."""
-    rows: list[tuple[str, ...]] = [("regime", "points", "mean", "median", "worst", "bias", "in the fit")]
-    for row in shown.rows:
-        shares = [float(str(row[name])) for name in ("mean", "median", "worst")]
-        cells = (*(units.show_percent(share) for share in shares), f"{100 * float(str(row['bias'])):+.1f} %")
-        rows.append((str(row["regime"]), f"{row['points']:,}", *cells, str(row["fitted"])))
+    """Our error by regime: absolute relative errors, and their mean with its sign; rows of the fit apart."""
+    told = []
+    for fitted, title in (("no", "Regimes that took no part in the fit"), ("yes", "Regimes of the fit")):
+        rows: list[tuple[str, ...]] = [("regime", "points", "mean", "median", "worst", "bias")]
+        for row in shown.rows:
+            if row["fitted"] == fitted:
+                shares = [units.show_percent(float(str(row[name]))) for name in ("mean", "median", "worst")]
+                rows.append((str(row["regime"]), f"{row['points']:,}", *shares, _signed(row["bias"])))
+        if rows[1:]:
+            told.append(section(title, grid(rows, right=(1, 2, 3, 4, 5))))
     sources = sorted({source for row in shown.rows for source in str(row["source"]).split(", ")})
-    return grid(rows, right=(1, 2, 3, 4, 5)) + "\n\nmeasurements: " + ", ".join(sources)
+    return "\n\n".join([*told, "measurements: " + ", ".join(sources)])
+
+
+def cases(shown: Table) -> str:
+    """Published runs: those predicted, fitted ones apart, those that failed and why, and how many wait for what."""
+    told = []
+    for fitted, title in (("no", "Published runs that took no part in the fit"), ("yes", "Published runs of the fit")):
+        rows: list[tuple[str, ...]] = [("run", "regime", "predicted", "measured", "error")]
+        for row in shown.rows:
+            if row["status"] == "scored" and row["fitted"] == fitted:
+                values = [_measured(str(row["metric"]), row[name]) for name in ("predicted", "measured")]
+                rows.append((str(row["id"]), str(row["regime"]), *values, _signed(row["error"])))
+        if rows[1:]:
+            told.append(section(title, grid(rows, right=(2, 3, 4))))
+    failed = [(str(row["id"]), str(row["reason"])) for row in shown.rows if row["status"] == "failed"]
+    if failed:
+        told.append(section("Published runs that could not be predicted", aligned(failed)))
+    waiting = Counter(str(row["waits_for"]) for row in shown.rows if row["status"] == "waiting")
+    if waiting:
+        rows = [("runs", "wait for"), *((f"{count:,}", what) for what, count in waiting.most_common())]
+        told.append(section("Published runs that wait", grid(rows, right=(0,))))
+    return "\n\n".join(told)
+
+
+def _measured(name: str, value: object) -> str:
+    """A measured quantity, whose name ends in its unit."""
+    number = float(str(value))
+    return units.show_seconds(number) if not name.endswith("_per_gpu") else f"{number:,.0f} tokens/s/GPU"
+
+
+def _signed(share: object) -> str:
+    return f"{100 * float(str(share)):+.1f} %"
 
 
 def seconds(what: str, time_s: float) -> str:

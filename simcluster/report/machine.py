@@ -38,10 +38,14 @@ def table_json(table: Table) -> str:
     )
 
 
-def regimes_json(table: Table) -> str:
-    """The object of `validate --json`."""
-    rows = [{**row, "fitted": row["fitted"] == "yes"} for row in table.rows]
-    return json.dumps({"regimes": rows}, indent=2, allow_nan=False, ensure_ascii=False)
+def regimes_json(regimes: Table, cases: Table) -> str:
+    """The object of `validate --json`; what is yes or no in a table is true or false here."""
+    words = {"yes": True, "no": False}
+    found = {
+        "regimes": [{**row, "fitted": words[str(row["fitted"])]} for row in regimes.rows],
+        "cases": [{**row, **{name: words[str(row[name])] for name in ("fitted", "clean")}} for row in cases.rows],
+    }
+    return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def value_json(name: str, value: float) -> str:

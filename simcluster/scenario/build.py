@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import fsum, lcm
 
-from simcluster.cluster.gpu import Gpu
-from simcluster.model.transformer import Mlp, Model, Moe, Precisions
+from simcluster.gpu import profile
+from simcluster.gpu.gpu import Gpu
+from simcluster.kernels import Precision
+from simcluster.model.transformer import Latent, Mlp, Model, Moe, Precisions
 from simcluster.model.workload import Workload
 from simcluster.plan import name as plan_name
 from simcluster.scenario.document import Value
@@ -15,6 +17,7 @@ from simcluster.scenario.scenario import BatchRule
 from simcluster.scenario.schema import (
     ModelForm,
     MoeForm,
+    PrecisionForm,
     WorkloadForm,
 )
 
@@ -47,16 +50,13 @@ def gpu(form: GpuForm) -> Gpu:
         collective_overhead_s=form.collective_overhead,
         provenance=form.provenance,
         source=form.source,
+        profile=None if form.profile is None else profile.load(form.profile),
     )
 
 
 def model_mistakes(form: ModelForm) -> Wrong:
-    if (form.mlp is None) == (form.moe is None):
-        yield (
-            "model",
-            "write mlp: {hidden, gated} for a dense model or moe: {experts, top_k, hidden} for experts, one of them",
-        )
-    if form.head_dim is None and form.hidden % form.heads:
+    yield from _layer_mistakes(form)
+    if form.head_dim is None and form.latent is None and form.hidden % form.heads:
         what = f"{form.heads} heads do not divide the hidden size {form.hidden:,}; write head_dim, or other heads"
         yield "model.heads", what
     if form.kv_heads is not None and form.heads % form.kv_heads:
@@ -75,22 +75,73 @@ def model_mistakes(form: ModelForm) -> Wrong:
         yield "model.tied_embeddings", "has no effect without vocab; leave it out or write vocab"
 
 
+def _layer_mistakes(form: ModelForm) -> Wrong:
+    """What layers are made of: an MLP or experts, or both where some layers of a mixture are dense."""
+    dense = _dense_layers(form)
+    if form.moe is None and dense:
+        yield "model.dense_layers", "has no effect without moe; leave it out"
+    elif form.moe is not None and form.mlp is None and dense:
+        yield "model.mlp", f"missing; {len(dense)} dense layers need it"
+    elif (form.mlp is None) == (form.moe is None) and not dense:
+        yield (
+            "model",
+            "write mlp: {hidden, gated} for a dense model or moe: {experts, top_k, hidden} for experts, one of them; "
+            "a mixture whose first N layers are dense has both and dense_layers: N",
+        )
+    if dense and (dense[-1] >= form.layers or len(dense) >= form.layers):
+        yield "model.dense_layers", f"layers are 0 … {form.layers - 1}, and at least one of them has experts"
+    if form.full_every and form.window is None:
+        yield "model.full_every", "has no effect without window; leave it out or write window"
+    if form.latent is not None:
+        for key in ("kv_heads", "head_dim", "window"):
+            if getattr(form, key) is not None:
+                yield f"model.{key}", "has no effect with latent attention; leave it out"
+        if form.qk_norm:
+            yield "model.qk_norm", "has no effect with latent attention, whose latents are always normalised"
+
+
+def _dense_layers(form: ModelForm) -> tuple[int, ...]:
+    layers = form.dense_layers
+    return tuple(range(min(layers, form.layers))) if isinstance(layers, int) else tuple(sorted(set(layers)))
+
+
 def model(form: ModelForm) -> Model:
     ffn = _moe(form.moe) if form.moe is not None else None
     dense = Mlp(hidden=form.mlp.hidden, gated=form.mlp.gated) if form.mlp is not None else None
     chosen = ffn or dense
     assert chosen is not None
+    latent = None if form.latent is None else Latent(**form.latent.model_dump())
     return Model(
         name=form.name,
         layers=form.layers,
         hidden=form.hidden,
         heads=form.heads,
         kv_heads=form.kv_heads or form.heads,
-        head_dim=form.head_dim or form.hidden // form.heads,
+        head_dim=latent.query_dim if latent is not None else form.head_dim or form.hidden // form.heads,
         ffn=chosen,
         vocab=form.vocab,
         tied_embeddings=form.tied_embeddings,
-        precision=Precisions(**form.precision.model_dump()),
+        precision=_precisions(form.precision),
+        dense=dense if ffn is not None else None,
+        dense_layers=_dense_layers(form),
+        latent=latent,
+        window=form.window,
+        full_every=form.full_every,
+        qk_norm=form.qk_norm,
+    )
+
+
+def _precisions(form: PrecisionForm) -> Precisions:
+    return Precisions(
+        weights=form.weights,
+        compute=form.compute,
+        attention=form.attention,
+        kv_cache=form.kv_cache,
+        dispatch=form.dispatch,
+        communication=form.communication,
+        expert_weights=form.expert_weights or form.weights,
+        expert_compute=form.expert_compute or form.compute,
+        vocabulary=form.vocabulary or form.weights,
     )
 
 
@@ -107,11 +158,17 @@ def _moe(form: MoeForm) -> Moe:
 
 def missing_peaks(model: Model, gpu: Gpu) -> Wrong:
     """Compute types the model uses and the GPU has no peak for."""
-    for part in ("compute", "attention"):
-        precision = getattr(model.precision, part)
-        if precision not in gpu.peak_flops_per_s:
+    parts = ["compute", "attention"]
+    parts += ["expert_compute"] if model.moe is not None else []
+    parts += ["head_compute"] if model.vocab is not None else []
+    asked: dict[Precision, str] = {}
+    for part in parts:
+        asked.setdefault(getattr(model.precision, part), part)
+    for precision, part in asked.items():
+        if not gpu.has_peak(precision):
             known = ", ".join(gpu.peak_flops_per_s)
-            what = f"no peak for {precision}, which model.precision.{part} asks for; there is {known}"
+            key = "vocabulary" if part == "head_compute" else part
+            what = f"no peak for {precision}, which model.precision.{key} asks for; there is {known}"
             yield "cluster.gpu.peak", what
 
 
@@ -166,4 +223,6 @@ def workload(form: WorkloadForm, sequences: int) -> Workload:
     length = form.sequence if form.phase == "prefill" else form.context
     assert length is not None
     load = {expert: weight for expert, weight in sorted(form.expert_load.items()) if weight != 1}
-    return Workload(phase=form.phase, batch=sequences, length=length, steps=form.steps, expert_load=load)
+    return Workload(
+        phase=form.phase, batch=sequences, length=length, steps=form.steps, kv_block=form.kv_block, expert_load=load
+    )

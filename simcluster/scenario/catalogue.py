@@ -12,7 +12,7 @@ from simcluster.scenario.document import Value, read
 Section = Literal["gpu", "cluster", "model", "library"]
 
 _FOLDERS: dict[Section, tuple[str, str]] = {
-    "gpu": ("simcluster.cluster", "catalogue/gpus"),
+    "gpu": ("simcluster.gpu", "catalogue"),
     "cluster": ("simcluster.cluster", "catalogue/clusters"),
     "model": ("simcluster.model", "catalogue"),
     "library": ("simcluster.cluster", "catalogue/libraries"),

@@ -35,7 +35,7 @@ class EfficiencyForm(Form):
 
 
 class GpuForm(Form):
-    """A GPU's datasheet."""
+    """A GPU's datasheet; `profile` names its measured kernels, shipped or a file that `calibrate` wrote."""
 
     name: Name = "datasheet"
     memory: PositiveBytes
@@ -45,6 +45,7 @@ class GpuForm(Form):
     launch_overhead: Seconds = 3e-6
     collective_overhead: Seconds = 0.0
     reserved_memory: Bytes = 0.0
+    profile: Line | None = None
     provenance: ProvenanceName = "datasheet"
     source: Line = "the scenario's datasheet with the stated default efficiencies"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from simcluster.cluster.cluster import Cluster, Routing, Stream
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
-from simcluster.errors import nearest
+from simcluster.errors import InputError, nearest
+from simcluster.gpu import profile
 from simcluster.program.program import ALGORITHMS
 from simcluster.scenario import build, graph, library
 from simcluster.scenario.build import Wrong
@@ -25,6 +26,11 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
         if precision not in form.gpu.efficiency.compute:
             what = f"{precision} has a peak but no efficiency; add {precision}"
             yield "cluster.gpu.efficiency.compute", what
+    if form.gpu.profile is not None:
+        try:
+            profile.load(form.gpu.profile)
+        except InputError as error:
+            yield "cluster.gpu.profile", str(error)
     for kind, algorithm in form.algorithms.items():
         if algorithm not in ("auto", *ALGORITHMS[kind]):
             yield f"cluster.algorithms.{kind}", f"no algorithm {algorithm!r:.40}{nearest(algorithm, ALGORITHMS[kind])}"

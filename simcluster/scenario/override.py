@@ -9,6 +9,9 @@ from simcluster.scenario.document import DEEPEST, Document, Path, Value, dotted,
 from simcluster.scenario.hardware import DEFAULT_COMPUTE_EFFICIENCY
 from simcluster.scenario.schema import PRECISION_PARTS
 
+REPLACING_PROFILE = (("efficiency",), ("launch_overhead",))
+"""Keys of a GPU that say themselves what its measured profile says; setting one takes the profile away."""
+
 LONGEST_PATH = 200
 """Characters of the longest path that is looked at."""
 
@@ -44,9 +47,19 @@ def apply(document: Document, assignment: str) -> None:
         node = child
     if path[0] == "plan" and len(path) == 2:
         node.pop("name", None)
+    if path[:2] == ("cluster", "gpu") and path[2:3] in REPLACING_PROFILE:
+        _gpu_tree(document.root).pop("profile", None)
     node[str(path[-1])] = found.root
     document.places = {place: where for place, where in document.places.items() if place[: len(path)] != path}
     document.places[path] = origin
+
+
+def _gpu_tree(root: dict[str, Value]) -> dict[str, Value]:
+    """The GPU's mapping, which is there once a part of it was set."""
+    cluster = root["cluster"]
+    gpu = cluster["gpu"] if isinstance(cluster, dict) else None
+    assert isinstance(gpu, dict)
+    return gpu
 
 
 def _per_precision(root: dict[str, Value], compute: Value) -> Value:

@@ -8,8 +8,8 @@ import yaml
 
 from simcluster.cluster import wiring
 from simcluster.cluster.cluster import Cluster, Stream
-from simcluster.cluster.gpu import Gpu
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
+from simcluster.gpu.gpu import Gpu
 from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
 from simcluster.program.program import ALGORITHMS
@@ -43,6 +43,7 @@ def as_tree(scenario: Scenario) -> Tree:
             "batch": batch,
             length: workload.length,
             "steps": workload.steps,
+            "kv_block": workload.kv_block,
             **({"expert_load": dict(workload.expert_load)} if workload.expert_load else {}),
         },
     }
@@ -133,6 +134,7 @@ def _gpu(gpu: Gpu, reserved_bytes: float) -> Tree:
         "launch_overhead": format_exact(gpu.launch_overhead_s, "seconds"),
         "collective_overhead": format_exact(gpu.collective_overhead_s, "seconds"),
         "reserved_memory": format_exact(reserved_bytes, "bytes"),
+        **({"profile": gpu.profile.name} if gpu.profile is not None else {}),
         "provenance": gpu.provenance,
         "source": gpu.source,
     }
@@ -173,17 +175,31 @@ def _model(model: Model) -> Tree:
         "layers": model.layers,
         "hidden": model.hidden,
         "heads": model.heads,
-        "kv_heads": model.kv_heads,
-        "head_dim": model.head_dim,
     }
+    if model.latent is None:
+        tree |= {"kv_heads": model.kv_heads, "head_dim": model.head_dim}
+    else:
+        tree["latent"] = {key: value for key, value in asdict(model.latent).items() if value is not None}
     match model.ffn:
         case Mlp() as dense:
-            tree["mlp"] = {"hidden": dense.hidden, "gated": dense.gated}
+            tree["mlp"] = _mlp(dense)
         case Moe() as moe:
             tree["moe"] = _moe(moe)
+    if model.dense is not None:
+        leading = model.dense_layers == tuple(range(len(model.dense_layers)))
+        tree["mlp"] = _mlp(model.dense)
+        tree["dense_layers"] = len(model.dense_layers) if leading else list(model.dense_layers)
+    if model.window is not None:
+        tree |= {"window": model.window, "full_every": model.full_every}
+    if model.qk_norm:
+        tree["qk_norm"] = True
     if model.vocab is not None:
         tree |= {"vocab": model.vocab, "tied_embeddings": model.tied_embeddings}
     return {**tree, "precision": asdict(model.precision)}
+
+
+def _mlp(part: Mlp) -> Tree:
+    return {"hidden": part.hidden, "gated": part.gated}
 
 
 def _moe(moe: Moe) -> Tree:

@@ -28,16 +28,33 @@ class MoeForm(Form):
     shared_hidden: Count | None = None
 
 
+class LatentForm(Form):
+    """Multi-head latent attention; without `q_rank` queries are projected directly."""
+
+    q_rank: Count | None = None
+    kv_rank: Count
+    nope_dim: Count
+    rope_dim: Count
+    value_dim: Count
+
+
 class PrecisionForm(Form):
+    """Experts and vocabulary have the type of the other weights and GEMMs unless they say."""
+
     weights: Precision
     compute: Precision
     attention: Precision
     kv_cache: Precision
     dispatch: Precision
     communication: Precision = "bf16"
+    expert_weights: Precision | None = None
+    expert_compute: Precision | None = None
+    vocabulary: Precision | None = None
 
 
 class ModelForm(Form):
+    """A model; with `moe`, the first `dense_layers` layers (or those listed) have `mlp` instead."""
+
     name: Name = "model"
     layers: Annotated[int, Field(ge=1, le=10_000)]
     hidden: Count
@@ -46,6 +63,11 @@ class ModelForm(Form):
     head_dim: Count | None = None
     mlp: MlpForm | None = None
     moe: MoeForm | None = None
+    dense_layers: Annotated[int, Field(ge=0)] | list[Annotated[int, Field(ge=0)]] = 0
+    latent: LatentForm | None = None
+    window: Count | None = None
+    full_every: Annotated[int, Field(ge=0)] = 0
+    qk_norm: bool = False
     vocab: Count | None = None
     tied_embeddings: bool = False
     precision: PrecisionForm
@@ -110,6 +132,7 @@ class WorkloadForm(Form):
     sequence: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     context: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     steps: Annotated[int, Field(ge=1, le=10_000)] = 1
+    kv_block: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     expert_load: dict[ExpertIndex, Popularity] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -67,6 +67,7 @@ def attention(queries: int, keys: int, *, causal: bool) -> Attention:
         head_dim=64,
         causal=causal,
         compute="bf16",
+        kv_cache="fp8",
         query_bytes=2,
         kv_bytes=1,
         output_bytes=2,

@@ -1,0 +1,127 @@
+"""A GPU's datasheet and the time a kernel takes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp
+from typing import Literal
+
+from simcluster.gpu.place import place
+from simcluster.gpu.profile import Profile
+from simcluster.kernels import PEAK_OF, ElementWise, ExpertLayer, Kernel, Precision
+
+Bound = Literal["compute", "memory", "launch"]
+
+Provenance = Literal["measured", "fitted", "datasheet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelTime:
+    """How long one kernel runs (launch included), which part of that is the longest, and where the number came from.
+
+    `table` names the profile's table that was read, "" if none; `outside` if the shape lies outside of it, so that
+    its nearest measured efficiency was taken.
+    """
+
+    seconds: float
+    bound: Bound
+    provenance: Provenance
+    table: str = ""
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One GPU as a datasheet, with the fractions of it that real kernels reach.
+
+    `compute_efficiency` holds one fraction per precision in `peak_flops_per_s`; `memory_efficiency` is the reachable
+    fraction of `memory_bytes_per_s`.  `launch_overhead_s` is added to every kernel and counts as computing;
+    `collective_overhead_s` is added to every collective.  Where `profile` knows a kernel, its measured efficiency
+    replaces the fractions and the overhead.
+    """
+
+    name: str
+    memory_bytes: float
+    memory_bytes_per_s: float
+    peak_flops_per_s: Mapping[Precision, float]
+    compute_efficiency: Mapping[Precision, float]
+    memory_efficiency: float
+    launch_overhead_s: float
+    collective_overhead_s: float
+    provenance: Provenance
+    source: str
+    profile: Profile | None = None
+
+    def peak(self, precision: Precision) -> float:
+        """FLOP/s of a compute type; KeyError if the datasheet has none."""
+        peaks = self.peak_flops_per_s
+        return peaks[precision] if precision in peaks else peaks[PEAK_OF[precision]]
+
+    def has_peak(self, precision: Precision) -> bool:
+        return precision in self.peak_flops_per_s or PEAK_OF.get(precision) in self.peak_flops_per_s
+
+    def _efficiency(self, precision: Precision) -> float:
+        found = self.compute_efficiency
+        return found[precision] if precision in found else found[PEAK_OF[precision]]
+
+    def kernel_time(self, kernel: Kernel) -> KernelTime:
+        """Time of one kernel, in seconds: as its profile measured it, or else as the roofline has it.
+
+        Measured: (max(FLOPs / peak, bytes / bandwidth) + floor)·exp(r), see `Profile`; a kernel of an expert layer gets
+        its part of the layer's floor.  Roofline: max(FLOPs / (e_c·peak), bytes / (e_m·bandwidth)) + launch overhead
+        (Williams, Waterman & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).
+        """
+        measured = self._measured(kernel)
+        if measured is not None:
+            return measured
+        memory_s = kernel.bytes / (self.memory_efficiency * self.memory_bytes_per_s)
+        compute_s = 0.0
+        if not isinstance(kernel, ElementWise):
+            compute_s = kernel.flops / (self._efficiency(kernel.compute) * self.peak(kernel.compute))
+        return _timed(compute_s, memory_s, self.launch_overhead_s, 1.0, self.provenance)
+
+    def expert_layer_time(self, layer: ExpertLayer) -> KernelTime:
+        """All kernels of an expert layer one after another; what bounds the longest of them bounds it."""
+        times = [self.kernel_time(part) for part in layer.parts]
+        longest = max(times, key=lambda time: time.seconds)
+        return KernelTime(
+            seconds=sum(time.seconds for time in times),
+            bound=longest.bound,
+            provenance=longest.provenance,
+            table=longest.table,
+            outside=longest.outside,
+        )
+
+    def bare(self, kernel: Kernel) -> tuple[float, float]:
+        """Seconds at the datasheet's full rates: of computing, of moving bytes."""
+        compute_s = 0.0 if isinstance(kernel, ElementWise) else kernel.flops / self.peak(kernel.compute)
+        return compute_s, kernel.bytes / self.memory_bytes_per_s
+
+    def _measured(self, kernel: Kernel) -> KernelTime | None:
+        if self.profile is None:
+            return None
+        layer = kernel.within if hasattr(kernel, "within") else None
+        shape = kernel if layer is None else layer
+        found = None if isinstance(shape, ElementWise) else place(shape, self.profile)
+        if found is None:
+            return None
+        table = self.profile.tables[found.table]
+        r, inside = table.grid.at(found.point)
+        inside = inside and found.exact
+        floor_s = table.floor_s if layer is None else table.floor_s / len(layer.parts)
+        kind: Provenance = "measured" if inside and self.profile.gpu == self.name else "fitted"
+        time = _timed(*self.bare(kernel), floor_s, exp(r), kind)
+        return KernelTime(
+            seconds=time.seconds, bound=time.bound, provenance=kind, table=found.table, outside=not inside
+        )
+
+
+def _timed(compute_s: float, memory_s: float, launch_s: float, factor: float, provenance: Provenance) -> KernelTime:
+    roof_s = max(compute_s, memory_s)
+    bound: Bound = "compute" if compute_s >= memory_s and compute_s > 0 else "memory"
+    return KernelTime(
+        seconds=(roof_s + launch_s) * factor,
+        bound="launch" if launch_s > roof_s else bound,
+        provenance=provenance,
+    )

@@ -7,13 +7,24 @@ from dataclasses import replace
 from simcluster.audit.audit import audit
 from simcluster.plan.layout import Layout
 from simcluster.plan.share import Share
+from simcluster.program.generation import lower_generation
 from simcluster.program.lower import lower
+from simcluster.program.program import Program
 from simcluster.replay.run import Fold as Fold
 from simcluster.replay.run import run
 from simcluster.scenario.scenario import Scenario
 from simcluster.summarize import summarize
+from simcluster.timeline.generation import error_bound
 from simcluster.timeline.result import Result
 from simcluster.timeline.states import states
+from simcluster.timeline.stretch import stretched
+from simcluster.timeline.timeline import Timeline
+
+POINTS = (8, 16, 32)
+"""Contexts at which decode steps are simulated, more where fewer leave the latency in doubt."""
+
+DOUBT = 0.005
+"""The doubt that is small enough, as a fraction of the latency."""
 
 
 def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
@@ -21,11 +32,43 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
 
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
     """
-    share = Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
-    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
-    program = lower(share, layout)
-    result = summarize(scenario, share, program)
+    result = sized(scenario, POINTS[0])
     if result.fits:
-        timeline = run(program, scenario.cluster, fold)
+        timeline = _finest(scenario, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
     return replace(result, checks=audit(result, scenario.expect))
+
+
+def sized(scenario: Scenario, points: int = 1) -> Result:
+    """What is known without a replay, memory above all; nothing is audited."""
+    share = _share(scenario)
+    return summarize(scenario, share, _program(scenario, share, points))
+
+
+def _share(scenario: Scenario) -> Share:
+    return Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
+
+
+def _program(scenario: Scenario, share: Share, points: int) -> Program:
+    """The program of a step, or of a generation with decode steps at so many contexts."""
+    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
+    if scenario.workload.phase == "generate":
+        return lower_generation(share, layout, points)
+    return lower(share, layout)
+
+
+def _finest(scenario: Scenario, fold: Fold) -> Timeline:
+    """The timeline; of a generation with as many contexts as leave little doubt, or as there may be."""
+    timeline = _replayed(scenario, fold, POINTS[0])
+    for points in POINTS[1:]:
+        if error_bound(timeline) <= DOUBT:
+            break
+        timeline = _replayed(scenario, fold, points)
+    return timeline
+
+
+def _replayed(scenario: Scenario, fold: Fold, points: int) -> Timeline:
+    work = _program(scenario, _share(scenario), points)
+    timeline = run(work, scenario.cluster, fold)
+    parts = [(segment.name, segment.first, segment.times, segment.length) for segment in work.segments]
+    return stretched(timeline, parts) if parts else timeline

@@ -49,6 +49,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         scales=_scales(share),
         work=_work(program),
         provenance=_provenance(scenario.cluster),
+        generates=scenario.workload.phase == "generate",
     )
 
 
@@ -70,16 +71,24 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
     )
 
 
+_MOST_TERMS = 6
+"""Distinct kernels of one name that are written out; of more, the first and the last."""
+
+
 def _work(program: Program) -> dict[str, Work]:
     """Counted FLOPs of a step by operation name, mean over GPUs; the formula has each distinct kernel once and how
     often."""
     counted = [op for op in program.operations if isinstance(op, Compute) and op.kernel.flops]
     work = {}
     for name in dict.fromkeys(operation.name for operation in counted):
-        kernels = [_mean_kernel(operation) for operation in counted if operation.name == name]
-        times = Counter(kernel.arithmetic for kernel in kernels)
-        formula = " + ".join(f"{count} x ({factors})" for factors, count in times.items())
-        work[name] = Work(flops=sum(kernel.flops for kernel in kernels), formula=formula)
+        kernels = [(_mean_kernel(op), op.times) for op in counted if op.name == name]
+        times: Counter[str] = Counter()
+        for kernel, count in kernels:
+            times[kernel.arithmetic] += count
+        formula = [f"{count:,} x ({factors})" for factors, count in times.items()]
+        if len(formula) > _MOST_TERMS:
+            formula[1:-1] = ["…"]
+        work[name] = Work(flops=sum(count * kernel.flops for kernel, count in kernels), formula=" + ".join(formula))
     return work
 
 

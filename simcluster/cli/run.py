@@ -32,6 +32,7 @@ def command(
     from simcluster.pipeline import simulate
     from simcluster.report import machine, text
     from simcluster.scenario.compile import load
+    from simcluster.study.capacity import capacity
 
     compiled = load(scenario, overrides)
     if out is not None:
@@ -39,11 +40,13 @@ def command(
     result = simulate(compiled, fold=fold)
     if out is not None:
         folder.write(out, compiled, result)
+    allowed = capacity(compiled)
     if as_json:
-        click.echo(machine.result_json(result))
+        click.echo(machine.result_json(result, allowed))
         return 0 if result.fits else 1
     from simcluster.study.advice import advise as find_advice
 
     wanted = result.fits and advise is not False
-    click.echo(text.summary(result, find_advice(compiled, result, thorough=advise is True) if wanted else None))
+    changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
+    click.echo(text.summary(result, changes, allowed))
     return 0 if result.fits else 1

@@ -13,7 +13,7 @@ from simcluster.cli.options import json_option, style_option
 @json_option
 @style_option
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
-              help="Score against network.csv, moe.csv and published.csv in DIR instead of the shipped measurements.")  # fmt: skip
+              help="Score against network.csv, moe.csv and published.csv in DIR, not those shipped.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw predicted against measured times.")  # fmt: skip
 def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None) -> int:

@@ -28,17 +28,17 @@ class Grid:
 
         Beyond an edge the edge's value holds.
         """
-        cell, parts, inside = [], [], True
+        corners, inside = [(0, 1.0)], True
         for value, axis in zip(point, self._logs, strict=True):
             at = log(value) if value > 0 else axis[0] - 1
             inside = inside and axis[0] - _SLACK <= at <= axis[-1] + _SLACK
             low = min(max(bisect_right(axis, at) - 1, 0), max(len(axis) - 2, 0))
-            cell.append(slice(low, low + 2))
-            parts.append(0.0 if len(axis) == 1 else min(max((at - axis[low]) / (axis[low + 1] - axis[low]), 0.0), 1.0))
-        corner = self.values[tuple(cell)]
-        for part in parts:
-            corner = corner[0] if part == 0 else corner[0] * (1 - part) + corner[-1] * part
-        return float(corner), inside
+            part = 0.0 if len(axis) == 1 else min(max((at - axis[low]) / (axis[low + 1] - axis[low]), 0.0), 1.0)
+            near = [(place * len(axis) + low, weight * (1 - part)) for place, weight in corners] if part < 1 else []
+            far = [(place * len(axis) + low + 1, weight * part) for place, weight in corners] if part > 0 else []
+            corners = near + far
+        read = self.values.item
+        return sum(weight * read(place) for place, weight in corners), inside
 
 
 _SLACK = 1e-9

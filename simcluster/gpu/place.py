@@ -15,11 +15,12 @@ Skewed routing has tables of its own, moe-SKEW/…, where SKEW is the exponent o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 from typing import assert_never
 
 from simcluster.gpu.profile import Profile
-from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, GroupedGemm, LatentAttention
+from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, GroupedGemm, LatentAttention, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +79,15 @@ def _latent(profile: Profile, head: str, shape: LatentAttention, length: float, 
 def _nearest(
     profile: Profile, head: str, kinds: tuple[str, ...], point: tuple[float, ...], plain: bool
 ) -> Place | None:
-    """The table of these kinds, or the one that differs in the fewest; the nearest head size of several."""
-    found = profile.family(head)
-    if not found:
-        return None
+    """The point in the table of these kinds, or in the nearest one."""
+    table, alike = _nearest_table(profile, head, kinds)
+    return None if table is None else Place(table=table, point=point, exact=plain and alike)
+
+
+@lru_cache(maxsize=1024)
+def _nearest_table(profile: Profile, head: str, kinds: tuple[str, ...]) -> tuple[str | None, bool]:
+    """The table of these kinds, or the one that differs in the fewest, and whether none does; the nearest head size of
+    several."""
 
     def distance(table: str) -> tuple[int, float]:
         parts = table.split("/")[1:]
@@ -89,8 +95,8 @@ def _nearest(
         last = abs(log(float(parts[-1]) / float(kinds[-1]))) if parts[-1].isdigit() else 0.0
         return differing, last
 
-    best = min(found, key=distance)
-    return Place(table=best, point=point, exact=plain and distance(best) == (0, 0.0))
+    best = min(profile.family(head), key=distance, default=None)
+    return best, best is not None and distance(best) == (0, 0.0)
 
 
 def expert_place(layer: ExpertLayer, profile: Profile, skew: str | None) -> Place | None:
@@ -99,17 +105,26 @@ def expert_place(layer: ExpertLayer, profile: Profile, skew: str | None) -> Plac
     Near means alike in hidden size, inner width, copies per token and experts.  In a neighbour's table the point is
     that of equal width per GPU, experts per GPU and tokens per expert.
     """
-    head = "moe" if skew is None else f"moe-{skew}"
     wanted = (layer.hidden, layer.inner, layer.top_k, layer.experts)
-    tables = [
-        (tuple(int(size) for size in table.split("/")[2].split("x")), table)
-        for table in profile.family(head)
-        if table.split("/")[1] == layer.compute and table.endswith("/plain") != layer.gated
-    ]
-    if not tables:
+    head = "moe" if skew is None else f"moe-{skew}"
+    found = _nearest_experts(profile, head, layer.compute, layer.gated, wanted)
+    if found is None:
         return None
-    sizes, table = min(tables, key=lambda one: sum(abs(log(a / b)) for a, b in zip(one[0], wanted, strict=True)))
+    sizes, table = found
     _, inner, top_k, experts = sizes
     tp, ep = inner / layer.width, experts / layer.groups
     tokens = layer.rows / layer.groups * experts / top_k
     return Place(table=table, point=(tp, ep, tokens), exact=sizes == wanted)
+
+
+@lru_cache(maxsize=1024)
+def _nearest_experts(
+    profile: Profile, head: str, compute: Precision, gated: bool, wanted: tuple[int, ...]
+) -> tuple[tuple[int, ...], str] | None:
+    """Sizes and name of the table of the nearest model."""
+    tables = [
+        (tuple(int(size) for size in table.split("/")[2].split("x")), table)
+        for table in profile.family(head)
+        if table.split("/")[1] == compute and table.endswith("/plain") != gated
+    ]
+    return min(tables, key=lambda one: sum(abs(log(a / b)) for a, b in zip(one[0], wanted, strict=True)), default=None)

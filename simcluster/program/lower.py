@@ -12,7 +12,7 @@ from simcluster.plan.share import Share
 from simcluster.program.attention import lower_attention
 from simcluster.program.experts import lower_moe
 from simcluster.program.mlp import lower_mlp
-from simcluster.program.program import Collective, Program
+from simcluster.program.program import Collective, Compute, Program
 from simcluster.program.projection import projection
 from simcluster.program.stream import norm, normed_bytes, stream_bytes
 from simcluster.program.tape import Tape
@@ -37,6 +37,10 @@ def lower(share: Share, layout: Layout) -> Program:
                 lower_mlp(tape, share, dense)
     tape.layer = None
     _lower_head(tape, share)
+    if share.workload.host_overhead_s:
+        first = tape.operations[0]
+        assert isinstance(first, Compute)
+        tape.operations[0] = replace(first, host_s=share.workload.host_overhead_s)
     axes: list[Axis] = [operation.axis for operation in tape.operations if isinstance(operation, Collective)]
     return Program(
         operations=tuple(tape.operations),

@@ -52,6 +52,8 @@ class Compute:
     rank.  `live` holds the activations alive while it runs, in bytes by name, of the most loaded ranks; `received` is
     how many of these bytes are received token copies or made of them.
 
+    It stands for `times` runs in `times` steps.  The stream stands idle for `host_s` seconds before it.
+
     Where experts are unevenly popular, a kernel whose size depends on received copies has one of `kernels` for each
     coordinate on the ep axis, in order, and `kernel` is that of the most loaded one.  Empty: every rank runs `kernel`.
     """
@@ -63,6 +65,8 @@ class Compute:
     live: Mapping[str, float]
     kernels: tuple[Kernel, ...] = ()
     received: float = 0.0
+    times: int = 1
+    host_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +75,8 @@ class Collective:
 
     `payload_bytes` is nccl-tests' size: the buffer of an all-reduce, the total output of an all-gather, each rank's
     whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `dtype` is what is added in an
-    all-reduce; `copies` marks the all-to-alls of an expert layer, `back` the one that returns the tokens.  `live` and
-    `received` are a `Compute`'s.
+    all-reduce; `copies` marks the all-to-alls of an expert layer, `back` the one that returns the tokens.  `live`,
+    `received` and `times` are a `Compute`'s.
 
     `shares` holds each ep coordinate's part of all token copies, adding up to 1; empty: even.  `payload_bytes` is then
     the mean.  On the axis `ep` every member sends shares[j] · payload_bytes to member j, or with `back` member i sends
@@ -91,6 +95,7 @@ class Collective:
     back: bool = False
     shares: tuple[float, ...] = ()
     received: float = 0.0
+    times: int = 1
 
 
 Operation = Compute | Collective
@@ -102,12 +107,23 @@ def live_bytes(operation: Operation) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A step of a generation that stands for `times` such steps: the operations from index `first` to the next
+    segment's; `length` is the prefill's sequence or the decode step's context."""
+
+    name: Literal["prefill", "decode"]
+    first: int
+    times: int
+    length: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """The operations of one step, repeated `steps` times back to back by `ranks` ranks.
 
     All ranks run the same operations; their order in the tuple is program order on both streams.  `tokens` is what one
     step of all ranks together processes (prefill) or generates (decode).  `shares` holds each ep coordinate's part of
-    all token copies; empty: even.
+    all token copies; empty: even.  `segments` are the steps of a generation; empty: all operations are one step.
     """
 
     operations: tuple[Operation, ...]
@@ -116,6 +132,7 @@ class Program:
     steps: int
     tokens: int
     shares: tuple[float, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
     @property
     def fullest(self) -> Operation:
@@ -126,9 +143,11 @@ class Program:
     def flops(self) -> tuple[float, ...]:
         """Counted FLOPs of one step on a rank of each ep coordinate; one number where all are equal."""
         counted = [operation for operation in self.operations if isinstance(operation, Compute)]
-        same = fsum(operation.kernel.flops for operation in counted if not operation.kernels)
-        uneven = [operation.kernels for operation in counted if operation.kernels]
-        return tuple(same + fsum(kernels[at].flops for kernels in uneven) for at in range(len(self.shares) or 1))
+        same = fsum(op.times * op.kernel.flops for op in counted if not op.kernels)
+        uneven = [op for op in counted if op.kernels]
+        return tuple(
+            same + fsum(op.times * op.kernels[at].flops for op in uneven) for at in range(len(self.shares) or 1)
+        )
 
     @property
     def activation_bytes(self) -> tuple[float, ...]:

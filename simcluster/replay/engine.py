@@ -62,6 +62,7 @@ class _Run:
         clock = 0.0
         schedule = self.schedule
         seconds = {index: float(each[track]) for index, each in schedule.seconds.items()}
+        idle = schedule.host_s
         for step in range(self.program.steps):
             for index in schedule.kernels:
                 for need in schedule.needs[index]:
@@ -72,7 +73,8 @@ class _Run:
                         ended = done.value
                         assert isinstance(ended, float)
                         clock = max(clock, ended)
-                start, clock = clock, clock + seconds[index]
+                start = clock + idle.get(index, 0.0)
+                clock = start + seconds[index]
                 self.recording.add(track, step, index, start, start, clock)
                 if index in schedule.awaited:
                     if clock > self.env.now:

@@ -38,7 +38,7 @@ def listed(program: Program, routes: Routes) -> Schedule:
         seconds=_seconds(program, cluster, kernels),
         parties={axis: _parties(program, axis) for axis in program.groups},
         meetings=meetings,
-        node_bytes=node_bytes(cluster, meetings),
+        node_bytes=node_bytes(cluster, program, meetings),
     )
 
 
@@ -152,13 +152,14 @@ def meeting(pricing: Pricing, cluster: Cluster, op: Collective, group: Group, pa
         raise InputError(Mistake(path="faults" if cluster.faults else "cluster", what=what)) from None
 
 
-def node_bytes(cluster: Cluster, meetings: Mapping[int, tuple[Meeting, ...]]) -> Floats | None:
+def node_bytes(cluster: Cluster, program: Program, meetings: Mapping[int, tuple[Meeting, ...]]) -> Floats | None:
     """Bytes that the GPUs of each node send to those of each node in one step, shape (nodes, nodes); None for more than
     MOST_NODES nodes."""
     if cluster.nodes > MOST_NODES:
         return None
     total = np.zeros(cluster.nodes * cluster.nodes)
-    for parties in meetings.values():
+    for index, parties in meetings.items():
         for one in parties:
-            total[one.traffic.node_pair] += one.traffic.node_share * one.payload_bytes
+            sent = one.traffic.node_share * one.payload_bytes
+            total[one.traffic.node_pair] += program.operations[index].times * sent
     return total.reshape(cluster.nodes, cluster.nodes)

@@ -43,7 +43,7 @@ def regular(program: Program, clos: Clos) -> Schedule:
         seconds={index: np.array([time.seconds]) for index, time in kernels.items()},
         parties={axis: _party(groups) for axis, groups in program.groups.items()},
         meetings=meetings,
-        node_bytes=node_bytes(cluster, meetings),
+        node_bytes=node_bytes(cluster, program, meetings),
     )
 
 

@@ -70,6 +70,12 @@ class Schedule:
         return {i: op for i, op in enumerate(self.program.operations) if isinstance(op, Collective)}
 
     @cached_property
+    def host_s(self) -> Mapping[int, float]:
+        """Seconds the compute stream stands idle before a kernel, where it does."""
+        computes = {i: op for i, op in enumerate(self.program.operations) if isinstance(op, Compute)}
+        return {i: op.host_s for i, op in computes.items() if op.host_s}
+
+    @cached_property
     def needs(self) -> list[list[Need]]:
         """The waits across streams of each operation; order on the same stream needs no edge.
 
@@ -110,6 +116,7 @@ class Schedule:
             live_bytes=live_bytes(compute),
             alone_s=self.tracks.mean(self.seconds[index]),
             bound=self.kernels[index].bound,
+            times=compute.times,
         )
 
     def _bound(self, meeting: Meeting) -> str:
@@ -141,4 +148,10 @@ class Schedule:
                 alone_s=slowest.alone_s,
                 bound=self._bound(slowest),
             )
-        return replace(like, name=collective.name, layer=collective.layer, live_bytes=live_bytes(collective))
+        return replace(
+            like,
+            name=collective.name,
+            layer=collective.layer,
+            live_bytes=live_bytes(collective),
+            times=collective.times,
+        )

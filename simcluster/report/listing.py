@@ -70,7 +70,9 @@ def regimes(shown: Table) -> str:
         if rows[1:]:
             told.append(section(title, grid(rows, right=(1, 2, 3, 4, 5))))
     sources = sorted({source for row in shown.rows for source in str(row["source"]).split(", ")})
-    return "\n\n".join([*told, "measurements: " + ", ".join(sources)])
+    if sources:
+        told.append("measurements: " + ", ".join(sources))
+    return "\n\n".join(told)
 
 
 def cases(shown: Table) -> str:

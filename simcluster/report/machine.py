@@ -6,13 +6,15 @@ import csv
 import io
 import json
 
+from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
 
 
-def result_json(result: Result) -> str:
-    """The object of `run --json`."""
-    return json.dumps(result.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+def result_json(result: Result, capacity: Capacity | None = None) -> str:
+    """The object of `run --json`; `capacity` is what memory allows, where it was asked for."""
+    tree = result.as_dict() | ({} if capacity is None else {"capacity": capacity.as_dict()})
+    return json.dumps(tree, indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def check_json(result: Result) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
+from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.links import link_rows
 from simcluster.timeline.result import Result, part_of
@@ -22,13 +23,14 @@ _STATES = (
 )
 
 
-def summary(result: Result, changes: Table | None = None) -> str:
-    """What `simcluster run` prints; `changes` are those a study found to help."""
+def summary(result: Result, changes: Table | None = None, capacity: Capacity | None = None) -> str:
+    """What `simcluster run` prints; `changes` are those a study found to help, `capacity` what memory allows."""
     identity = result.identity
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
+        parts += [_phases(result)] if result.generates else []
         parts += [_states(result), _operations(result), _communication(result)]
-    parts += [_memory(result), _compute(result)]
+    parts += [_memory(result)] + ([limits(result, capacity)] if capacity is not None else []) + [_compute(result)]
     if result.timeline is not None:
         parts += [_links(result)]
     parts += [_checks_in_short(result)] + ([_changes(changes)] if changes is not None else []) + [_provenance(result)]
@@ -87,6 +89,8 @@ def _headline(result: Result) -> str:
             "latency",
             metric.show("latency_s", values["latency_s"]) + (f" a step, {steps} steps" if steps > 1 else ""),
         ),
+        ("first token", metric.show("ttft_s", values["ttft_s"])),
+        ("per token", metric.show("tpot_s", values["tpot_s"])),
         ("throughput", metric.show("throughput_tokens_per_s", values["throughput_tokens_per_s"])),
         (
             "per GPU",
@@ -97,6 +101,23 @@ def _headline(result: Result) -> str:
     if result.timeline is not None:
         rows.append(("replayed", replayed(result.timeline.folding)))
     return aligned([row for row in rows if row[1] != "none"])
+
+
+def _phases(result: Result) -> str:
+    """Prefill and decode with their shares of time in each state."""
+    rows: list[tuple[str, ...]] = [("phase", "steps", "time", "a step", *(name for _, name in _STATES))]
+    for phase in result.phases:
+        shares = [show_percent(getattr(phase, path)) for path, _ in _STATES]
+        each = show_seconds(phase.seconds / phase.steps)
+        rows.append((phase.phase, f"{phase.steps:,}", show_seconds(phase.seconds), each, *shares))
+    assert result.timeline is not None
+    points = len(result.timeline.segments) - 1
+    doubt = show_percent(result.metrics["integration_error"] or 0.0)
+    said = fill(
+        f"Decode steps were simulated at {points} contexts; the latency is within {doubt} of simulating them all, if "
+        "no step is shorter than one with a smaller cache."
+    )
+    return section("Phases", grid(rows, right=tuple(range(1, 8))) + ("\n\n" + said if points else ""))
 
 
 def _states(result: Result) -> str:
@@ -187,6 +208,24 @@ def _memory(result: Result) -> str:
     rows = [(name, show_bytes(part.bytes), part.formula) for name, part in result.memory.items() if part.bytes]
     rows.append(("total", show_bytes(total), f"{show_percent(total / capacity)} of {show_bytes(capacity)}"))
     return section("Memory of the fullest GPU", grid(rows, right=(1,)))
+
+
+def limits(result: Result, capacity: Capacity) -> str:
+    """The largest batch and context, or what would make the plan fit."""
+    sizes = f"batch {capacity.largest_batch:,} or {capacity.length_name} {capacity.largest_length:,} tokens"
+    if result.fits:
+        return f"Largest that fits, all else as it is: {sizes}."
+    rows = [
+        (
+            f"--set '{remedy.change}'",
+            f"{show_percent(remedy.memory_fraction)} of a GPU's memory",
+            show_seconds(remedy.latency_s),
+        )
+        for remedy in capacity.remedies
+    ]
+    body = grid(rows, right=(1, 2)) if rows else "none of the plans, sizes, number types and GPUs tried fits"
+    small = "not even one sequence fits" if capacity.largest_batch == 0 else f"largest that fits: {sizes}"
+    return section("What would fit (each simulated; latency of a step)", f"{body}\n\nAll else as it is, {small}.")
 
 
 def _compute(result: Result) -> str:

@@ -173,11 +173,14 @@ def missing_peaks(model: Model, gpu: Gpu) -> Wrong:
 
 
 def workload_mistakes(form: WorkloadForm) -> Wrong:
-    wanted, other = ("sequence", "context") if form.phase == "prefill" else ("context", "sequence")
-    if getattr(form, wanted) is None:
-        yield "workload", f"{wanted} is missing; {form.phase} needs it"
-    if getattr(form, other) is not None:
-        yield f"workload.{other}", f"has no effect in {form.phase}; use {wanted}"
+    wanted = {"prefill": ("sequence",), "decode": ("context",), "generate": ("sequence", "output")}[form.phase]
+    for key in ("sequence", "context", "output"):
+        if key in wanted and getattr(form, key) is None:
+            yield "workload", f"{key} is missing; {form.phase} needs it"
+        if key not in wanted and getattr(form, key) is not None:
+            yield f"workload.{key}", f"has no effect in {form.phase}; use {' and '.join(wanted)}"
+    if form.phase == "generate" and form.steps > 1:
+        yield "workload.steps", "has no effect in generate, whose steps are its output tokens; leave it out"
 
 
 def expert_load_mistakes(form: WorkloadForm, model: Model) -> Wrong:
@@ -220,9 +223,16 @@ def batch_rule(form: WorkloadForm) -> BatchRule:
 
 
 def workload(form: WorkloadForm, sequences: int) -> Workload:
-    length = form.sequence if form.phase == "prefill" else form.context
+    length = form.context if form.phase == "decode" else form.sequence
     assert length is not None
     load = {expert: weight for expert, weight in sorted(form.expert_load.items()) if weight != 1}
     return Workload(
-        phase=form.phase, batch=sequences, length=length, steps=form.steps, kv_block=form.kv_block, expert_load=load
+        phase=form.phase,
+        batch=sequences,
+        length=length,
+        steps=form.steps,
+        output=form.output or 1,
+        host_overhead_s=form.host_overhead,
+        kv_block=form.kv_block,
+        expert_load=load,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simcluster.errors import InputError, Mistake
 from simcluster.plan import name as plan_name
-from simcluster.scenario import catalogue
+from simcluster.scenario import catalogue, hf
 from simcluster.scenario.document import DEEPEST, Document, Path, Value, dotted, read
 from simcluster.scenario.hardware import DEFAULT_COMPUTE_EFFICIENCY
 from simcluster.scenario.schema import PRECISION_PARTS
@@ -31,10 +31,10 @@ def apply(document: Document, assignment: str) -> None:
     node: dict[str, Value] = document.root
     for depth, key in enumerate(path[:-1], start=1):
         try:
-            child = written_out(path[:depth], node.get(str(key)))
+            child = _opened(path, depth, node.get(str(key)), document.origin)
         except InputError as error:
-            where = document.place(path[:depth])
-            raise InputError(Mistake(what=error.mistakes[0].what, path=dotted(path[:depth]), origin=where)) from None
+            told = ((tuple(mistake.path.split(".")), mistake.what) for mistake in error.mistakes)
+            raise InputError(document.mistake(place, what) for place, what in told) from None
         if path[:depth] == ("cluster", "gpu", "efficiency", "compute") and not isinstance(child, dict):
             child = _per_precision(document.root, child)
         if child is None:
@@ -52,6 +52,13 @@ def apply(document: Document, assignment: str) -> None:
     node[str(path[-1])] = found.root
     document.places = {place: where for place, where in document.places.items() if place[: len(path)] != path}
     document.places[path] = origin
+
+
+def _opened(path: Path, depth: int, value: Value, origin: str) -> Value:
+    """What stands at `path[:depth]`, written out; but another file to import from replaces what was imported."""
+    if path == ("model", "hf"):
+        return value if isinstance(value, dict) else {}
+    return written_out(path[:depth], value, origin)
 
 
 def _gpu_tree(root: dict[str, Value]) -> dict[str, Value]:
@@ -72,12 +79,15 @@ def _per_precision(root: dict[str, Value], compute: Value) -> Value:
     return dict.fromkeys(peak, DEFAULT_COMPUTE_EFFICIENCY if compute is None else compute)
 
 
-def written_out(path: Path, value: Value) -> Value:
-    """A catalogue name, plan name or precision shorthand as the mapping it stands for, so that its parts can be set.
+def written_out(path: Path, value: Value, origin: str = "") -> Value:
+    """A catalogue name, plan name, imported model or precision shorthand as the mapping it stands for, so that its
+    parts can be set.
 
-    A plan name's DP is left out: it counts replicas in one reading and attention ranks in the other, and follows from
-    the other degrees in both.
+    A file to import is looked for beside the file `origin`.  A plan name's DP is left out: it counts replicas in one
+    reading and attention ranks in the other, and follows from the other degrees in both.
     """
+    if path == ("model",) and isinstance(value, dict) and "hf" in value:
+        return hf.import_model(value, origin)
     if not isinstance(value, str):
         return value
     try:

@@ -32,7 +32,7 @@ def as_tree(scenario: Scenario) -> Tree:
     batch: object = scenario.batch.count
     if scenario.batch.per != "total":
         batch = {scenario.batch.per: scenario.batch.count}
-    length = "sequence" if workload.phase == "prefill" else "context"
+    length = "context" if workload.phase == "decode" else "sequence"
     tree: Tree = {
         "name": scenario.name,
         "cluster": _cluster(scenario.cluster, scenario.reserved_memory_bytes),
@@ -41,8 +41,9 @@ def as_tree(scenario: Scenario) -> Tree:
         "workload": {
             "phase": workload.phase,
             "batch": batch,
-            length: workload.length,
-            "steps": workload.steps,
+            length: int(workload.length),
+            **({"output": workload.output} if workload.phase == "generate" else {"steps": workload.steps}),
+            "host_overhead": format_exact(workload.host_overhead_s, "seconds"),
             "kv_block": workload.kv_block,
             **({"expert_load": dict(workload.expert_load)} if workload.expert_load else {}),
         },

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from simcluster import units
 from simcluster.kernels import Precision
-from simcluster.scenario.forms import Count, Form, Name
+from simcluster.scenario.forms import Count, Form, Name, Seconds
 
 PRECISION_PARTS = ("weights", "compute", "attention", "kv_cache", "dispatch")
 """What `precision: fp8` sets; the residual stream, reductions and combine stay bf16."""
@@ -127,11 +127,13 @@ Popularity = Annotated[float, Field(ge=0, le=units.LARGEST)]
 
 
 class WorkloadForm(Form):
-    phase: Literal["prefill", "decode"]
+    phase: Literal["prefill", "decode", "generate"]
     batch: BatchForm
     sequence: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     context: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    output: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     steps: Annotated[int, Field(ge=1, le=10_000)] = 1
+    host_overhead: Seconds = 0.0
     kv_block: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     expert_load: dict[ExpertIndex, Popularity] = Field(default_factory=dict)
 

@@ -46,13 +46,13 @@ class Sections:
             self.wrong(path, what)
 
     def section(self, root: dict[str, Value], key: str, form: type[F]) -> F | None:
-        """A section as its form; a catalogue name is written out first."""
+        """A section as its form; a catalogue name or a file to import is written out first."""
         if key not in root:
             return None
         try:
-            tree = override.written_out((key,), root[key])
+            tree = override.written_out((key,), root[key], self.document.origin)
         except InputError as error:
-            self.wrong(key, error.mistakes[0].what)
+            self.report((mistake.path, mistake.what) for mistake in error.mistakes)
             return None
         value, mistakes = validate(self.document, (key,), tree, form)
         self.mistakes += mistakes

@@ -17,6 +17,9 @@ PUBLISHED = "published.csv"
 HOST_OVERHEAD_S = 0.0
 """Seconds the host adds to every step of these runs; one number for all of them, fixed on the fitted rows."""
 
+GPUS_PER_NODE = 8
+"""GPUs of a node of every machine with published runs."""
+
 METRICS = {
     "ttft_s": "latency_s",
     "output_tokens_per_s_per_gpu": "throughput_tokens_per_s_per_gpu",
@@ -32,6 +35,9 @@ _PRECISIONS = {
     "bf16": "bf16",
 }
 """As the engines run them: fp8 GEMMs and cache, attention in 16 bits; fp16 has bf16's rates."""
+
+_MEMORY = "1 TB"
+"""More than any GPU has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,18 +123,18 @@ def _case(row: Line) -> Case:
 def scenario(case: Case, host_overhead_s: float = HOST_OVERHEAD_S) -> tuple[str, tuple[str, ...]]:
     """A ready case as the text of a scenario, and what is set in its catalogue sections.
 
-    GPUs that do not fill a node are alone in theirs.
+    GPUs that do not fill a node are alone in theirs. A run that was measured did fit, so memory is not asked.
     """
     workload = {"phase": case.phase, "batch": case.batch, "sequence": case.sequence}
     if case.phase == "generate":
         workload["output"] = case.output
     if host_overhead_s:
         workload["host_overhead"] = format_exact(host_overhead_s, "seconds")
-    sections = {"name": case.id, "cluster": case.machine, "model": case.model, "plan": case.plan}
+    sections = {"cluster": case.machine, "model": case.model, "plan": case.plan}
     told = [f"{key}: {value}" for key, value in sections.items()]
     told += ["workload:", *(f"  {key}: {value}" for key, value in workload.items())]
-    changes = [f"model.precision={_PRECISIONS[case.precision]}"]
-    if case.gpus < 8:
+    changes = [f"model.precision={_PRECISIONS[case.precision]}", f"cluster.gpu.memory={_MEMORY}"]
+    if case.gpus < GPUS_PER_NODE:
         changes += ["cluster.nodes=1", f"cluster.gpus_per_node={case.gpus}", "cluster.infiniband=null"]
     return "\n".join([*told, ""]), tuple(changes)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from simcluster import collective
 from simcluster.scenario.cluster_section import load_cluster
 from simcluster.study import ledger
-from simcluster.study.published import Prediction
+from simcluster.study.published import GPUS_PER_NODE, Prediction
 
 _TYPES = {"half": "fp16", "float": "fp32", "double": "fp32", "int8": "int8"}
 """Element types of nccl-tests as ours; a double is added in the switch as a float is."""
@@ -24,10 +24,6 @@ CONGESTED_GPUS = 64
 """DeepEP tables from so many GPUs on look congested and took no part in the fit."""
 
 
-RUNS = "published runs"
-"""The regimes of whole runs over all machines and phases begin with it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
     """One row: the regimes it counts in, its group in a figure, both times, and (predicted - measured) / measured."""
@@ -39,24 +35,28 @@ class Scored:
     error: float
     fitted: bool
     source: str
+    whole_run: bool = False
 
 
 def runs(predictions: Sequence[Prediction]) -> Iterator[Scored]:
-    """The cases that were predicted, clean setups and others apart."""
+    """The cases that were predicted, in their own regime and in that of all like them; fitted rows apart."""
     for run in predictions:
         case = run.case
         if run.predicted is None or run.error is None:
             continue
         ending = ", fitted" if case.fitted else ""
+        work = "training" if case.phase == "train" else "inference"
+        place = "one node" if case.gpus <= GPUS_PER_NODE else "several nodes"
         setup = "clean setup" if case.clean else "other setups"
         yield Scored(
-            regimes=(f"{RUNS}, {setup}{ending}", f"{case.regime}{ending}"),
+            regimes=(f"published {work}, {place}, {setup}{ending}", f"{case.regime}{ending}"),
             group=case.regime,
             predicted_s=case.run_seconds(run.predicted),
             measured_s=case.run_seconds(case.measured),
             error=run.error,
             fitted=case.fitted,
             source=case.source,
+            whole_run=True,
         )
 
 

@@ -94,15 +94,21 @@ def _points(scored: Sequence[scoring.Scored]) -> Table:
     rows: list[dict[str, Cell]] = [
         {
             "group": row.group,
-            "whole_run": "yes" if row.regimes[0].startswith(scoring.RUNS) else "no",
+            "whole_run": "yes" if row.whole_run else "no",
             "fitted": "yes" if row.fitted else "no",
             "measured_s": row.measured_s,
             "predicted_s": row.predicted_s,
+            "error": row.error,
         }
         for row in scored
     ]
-    names = ("group", "whole_run", "fitted", "measured_s", "predicted_s")
-    return _table("predicted against measured", names, dict.fromkeys(names[3:], "seconds"), rows)
+    names = ("group", "whole_run", "fitted", "measured_s", "predicted_s", "error")
+    return _table(
+        "predicted against measured times",
+        names,
+        {"measured_s": "seconds", "predicted_s": "seconds", "error": "fraction"},
+        rows,
+    )
 
 
 def _table(title: str, names: Sequence[str], measures: Mapping[str, str], rows: Sequence[dict[str, Cell]]) -> Table:

@@ -18,6 +18,9 @@ METRICS: dict[str, Measure] = {
     "counts.orthogonal": "count",
     "counts.folded": "count",
     "latency_s": "seconds",
+    "ttft_s": "seconds",
+    "tpot_s": "seconds",
+    "integration_error": "fraction",
     "throughput_tokens_per_s": "tokens/s",
     "throughput_tokens_per_s_per_gpu": "tokens/s",
     "mfu": "fraction",
@@ -58,6 +61,9 @@ METRICS: dict[str, Measure] = {
 The rows of `modules[]` are addressed by their type: `modules.layer.gpus_per_module`.
 """
 
+
+OF_GENERATION = ("ttft_s", "tpot_s", "integration_error")
+"""Metrics that only a generation has."""
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,4})?", re.ASCII)
 

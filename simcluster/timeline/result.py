@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+from simcluster.timeline import generation
 from simcluster.timeline.check import Check
+from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
-from simcluster.timeline.metric import METRICS
+from simcluster.timeline.metric import METRICS, OF_GENERATION
 from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
 from simcluster.timeline.timeline import Timeline
@@ -71,7 +73,8 @@ class Result:
 
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
-    `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.
+    `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.  Where it
+    `generates`, a step is the whole generation.
     """
 
     identity: Identity
@@ -85,6 +88,7 @@ class Result:
     scales: Mapping[str, float]
     work: Mapping[str, Work]
     provenance: Mapping[str, Source]
+    generates: bool = False
     timeline: Timeline | None = None
     states: States | None = None
     checks: tuple[Check, ...] = field(default=())
@@ -107,6 +111,11 @@ class Result:
         if self.timeline is None or self.states is None:
             return ()
         return operation_totals(self.timeline, self.states.exposed)
+
+    @cached_property
+    def phases(self) -> tuple[PhaseTotal, ...]:
+        """Prefill and decode of a generation."""
+        return () if self.timeline is None else generation.phase_totals(self.timeline)
 
     @cached_property
     def series(self) -> Series | None:
@@ -149,6 +158,7 @@ class Result:
             "counts": dict(identity.counts),
             **self._time(),
             "by_operation": [row.as_dict() for row in self.by_operation],
+            **({"phases": [asdict(phase) for phase in self.phases]} if self.generates else {}),
             "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),
             "traffic": self._traffic(),
@@ -164,16 +174,19 @@ class Result:
         }
 
     def _time(self) -> dict[str, float | int | None]:
-        names = [name for name in METRICS if "." not in name and name not in ("gpus", "tokens")]
+        apart = ("gpus", "tokens", *OF_GENERATION)
+        names = [name for name in METRICS if "." not in name and name not in apart]
         if self.timeline is None or self.states is None:
-            return {"latency_s": None, "tokens": self.tokens, **dict.fromkeys(names)}
+            return {"latency_s": None, "tokens": self.tokens, **dict.fromkeys(names), **self._generated()}
         end_s, seen, mean = self.timeline.end_s, self.states, self.timeline.tracks.mean
         latency_s = end_s / self.timeline.steps
         throughput = self.tokens / latency_s
         layers = {operation.layer for operation in self.timeline.operations if operation.layer is not None}
-        in_layers = sum(op.layer is not None and op.stream == "communication" for op in self.timeline.operations)
+        collectives = sum(op.layer is not None and op.stream == "communication" for op in self.timeline.operations)
+        in_layers = collectives / max(1, len(self.timeline.segments))
         return {
             "latency_s": latency_s,
+            **self._generated(),
             "tokens": self.tokens,
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
@@ -185,6 +198,15 @@ class Result:
             "communication_busy": mean(seen.transferring) / end_s,
             "synchronisation_points_per_layer": in_layers / len(layers),
         }
+
+    def _generated(self) -> dict[str, float | None]:
+        """What only a generation has."""
+        if not self.generates:
+            return {}
+        if self.timeline is None:
+            return dict.fromkeys(OF_GENERATION)
+        found = (generation.ttft_s, generation.tpot_s, generation.error_bound)
+        return {name: question(self.timeline) for name, question in zip(OF_GENERATION, found, strict=True)}
 
     def _between_nodes(self) -> list[list[float]] | None:
         """Bytes of a step from node to node; None where nothing was replayed or the nodes are too many to list."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from simcluster.timeline.links import link_utilization, overlap_s
 from simcluster.timeline.states import state_seconds
-from simcluster.timeline.timeline import Floats, Timeline
+from simcluster.timeline.timeline import Floats, Parts, Timeline
 
 BINS = 100
 
@@ -41,33 +41,34 @@ class Series:
 def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_load: float, bins: int = BINS) -> Series:
     """The run in `bins` bins.
 
-    `tokens` are those of one step, `resident_bytes` the memory beside activations, `expert_load` fullest over mean.
+    `tokens` are those of one step (of a generation, of all of it), `resident_bytes` the memory beside activations,
+    `expert_load` fullest over mean.
     """
     edges = np.linspace(0.0, timeline.end_s, bins + 1)
     width = timeline.end_s / bins
     weight = timeline.tracks.count / timeline.ranks
     busy = np.tensordot(weight, np.diff(state_seconds(timeline, edges), axis=2), axes=1) / width
-    ends = _step_ends(timeline)
-    latencies = np.diff(np.append(0.0, ends))
-    share = overlap_s(np.append(0.0, ends), edges) / width
+    parts = timeline.parts
+    share = overlap_s(np.append(0.0, parts.end_s), edges) / width
+    each = tokens * timeline.steps / parts.steps.sum()
     return Series(
         t_s=(edges[:-1] + edges[1:]) / 2,
         compute_busy=busy[0],
         exposed_communication=busy[1],
         memory_bytes=resident_bytes + _live_bytes(timeline, edges),
         expert_load_max_over_mean=np.full(bins, expert_load),
-        tokens_done=tokens * np.searchsorted(ends, edges[1:] * (1 + 1e-12), side="right").astype(np.float64),
-        step_latency_s=share @ latencies,
-        throughput_tokens_per_s=share @ (tokens / latencies),
+        tokens_done=each * _steps_done(parts, edges[1:]),
+        step_latency_s=share @ parts.latency_s,
+        throughput_tokens_per_s=share @ (each / parts.latency_s),
         link_utilization=link_utilization(timeline, edges),
     )
 
 
-def _step_ends(timeline: Timeline) -> Floats:
-    """When the slowest rank ended each step."""
-    ends = np.zeros(timeline.steps)
-    np.maximum.at(ends, timeline.step, timeline.finish_s)
-    return ends
+def _steps_done(parts: Parts, at: Floats) -> Floats:
+    """How many steps have ended at each instant of `at`; the steps of a part are equally long."""
+    begin = np.append(0.0, parts.end_s[:-1])
+    run = (at[:, None] * (1 + 1e-12) - begin) / parts.latency_s
+    return np.asarray(np.floor(np.clip(run, 0, parts.steps)).sum(axis=1))
 
 
 def _live_bytes(timeline: Timeline, edges: Floats) -> Floats:

@@ -16,7 +16,7 @@ from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
 from simcluster.timeline.states import states
-from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
+from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Segment, Timeline, Tracks, Wiring
 
 _SPANS = ("track", "step", "operation", "arrive_s", "start_s", "finish_s")
 _TRACKS = ("of_rank", "count", "first")
@@ -39,6 +39,7 @@ def pack(result: Result) -> bytes:
         "scales": dict(result.scales),
         "work": {name: asdict(work) for name, work in result.work.items()},
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
+        "generates": result.generates,
         "checks": [asdict(check) for check in result.checks],
     }
     arrays = {}
@@ -50,6 +51,7 @@ def pack(result: Result) -> bytes:
             "kind": timeline.links.kind,
             "direction": timeline.links.direction,
             "folding": asdict(timeline.folding),
+            "segments": [asdict(segment) for segment in timeline.segments],
             "wiring": {name: getattr(timeline.wiring, name) for name in _WIRING},
         }
         arrays = {name: getattr(timeline, name) for name in _SPANS}
@@ -111,5 +113,6 @@ def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline
         node_bytes=arrays.get("node_bytes"),
         folding=Folding(**{**header["folding"], "split_by": tuple(header["folding"]["split_by"])}),
         wired=lambda: wiring,
+        segments=tuple(Segment(**segment) for segment in header["segments"]),
         **columns,
     )

@@ -22,7 +22,7 @@ class Operation:
     `kind` is compute or the collective's kind, `algorithm` how that was done.  `bytes` is HBM traffic of a kernel, or
     the payload one GPU sends in a collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in
     `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what takes most of it (compute,
-    memory, launch, latency, or the kind of the fullest wire).
+    memory, launch, latency, or the kind of the fullest wire).  It stands for `times` such runs of a step.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Operation:
     live_bytes: float
     alone_s: float
     bound: str
+    times: int = 1
 
     @property
     def stream(self) -> Stream:
@@ -146,6 +147,17 @@ class Folding:
     split_by: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A part of a generation, up to `end_s`: the prefill of `length` tokens a sequence, or `times` decode steps as one
+    stretched step with a cache of `length`, their mean."""
+
+    name: str
+    times: int
+    length: float
+    end_s: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Timeline:
     """Spans of all tracks as parallel columns, in the order they ended on each track.
@@ -154,6 +166,8 @@ class Timeline:
     `arrive_s[i]`, all members of its collective had arrived (or the kernel started) at `start_s[i]`, and it ended at
     `finish_s[i]`, in seconds.  `node_bytes[a, b]` is what the GPUs of node a sent to GPUs of node b in the whole run,
     inside the node where a == b; None for more than MOST_NODES nodes.  `wired` makes the wiring when it is asked for.
+
+    `segments` are the parts of a generation, each as long as all the steps it stands for; empty: every step is drawn.
     """
 
     operations: tuple[Operation, ...]
@@ -169,6 +183,7 @@ class Timeline:
     node_bytes: Floats | None
     folding: Folding
     wired: Callable[[], Wiring] = field(repr=False)
+    segments: tuple[Segment, ...] = ()
 
     @cached_property
     def wiring(self) -> Wiring:
@@ -201,14 +216,30 @@ class Timeline:
             chosen &= np.array([operation.name == name for operation in self.operations])[self.operation]
         return Spans(timeline=self, row=np.flatnonzero(chosen))
 
-    def step_latencies_s(self) -> Floats:
-        """Each step's seconds from its first operation's start to its last one's end, slowest rank."""
+    @cached_property
+    def parts(self) -> Parts:
+        """The run cut into its steps, or the segments of a generation."""
+        if self.segments:
+            return Parts(
+                end_s=np.array([segment.end_s for segment in self.segments]),
+                steps=np.array([segment.times for segment in self.segments]),
+            )
         ends = np.zeros(self.steps)
         np.maximum.at(ends, self.step, self.finish_s)
-        starts = np.full(self.steps, np.inf)
-        np.minimum.at(starts, self.step, self.arrive_s)
-        latencies: Floats = ends - starts
-        return latencies
+        return Parts(end_s=ends, steps=np.ones(self.steps, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Parts:
+    """Stretches of a run one after another: when the slowest rank ended each, and how many steps it is made of."""
+
+    end_s: Floats
+    steps: Ints
+
+    @property
+    def latency_s(self) -> Floats:
+        """Seconds of one step of each part."""
+        return np.asarray(np.diff(np.append(0.0, self.end_s)) / self.steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,7 +19,7 @@ class OperationTotal:
 
     `seconds` runs from the transfer's or kernel's start to its end; `alone_seconds` is what it would take with the
     wires to itself; `exposed_seconds` is the part of a transfer that no kernel of its GPU hides.  `limited_by` is what
-    limits the longest of its operations.
+    limits most of its time.
     """
 
     name: str
@@ -44,6 +44,7 @@ def operation_totals(timeline: Timeline, exposed: Floats) -> tuple[OperationTota
     size = len(timeline.operations)
     share = timeline.tracks.count[timeline.track] / (timeline.ranks * timeline.steps)
     runs: Floats = np.bincount(timeline.operation, share, minlength=size).astype(np.float64)
+    runs *= [operation.times for operation in timeline.operations]
     lasting = (timeline.finish_s - timeline.start_s) * share
     seconds: Floats = np.bincount(timeline.operation, lasting, minlength=size).astype(np.float64)
     uncovered: Floats = np.bincount(timeline.operation, exposed * share, minlength=size).astype(np.float64)
@@ -59,6 +60,9 @@ def operation_totals(timeline: Timeline, exposed: Floats) -> tuple[OperationTota
 def _total(operations: list[Operation], runs: Values, seconds: Values, exposed: Values) -> OperationTotal:
     """One name's operations added up, each weighted by how often a GPU runs it in a step."""
     longest = max(operations, key=lambda operation: operation.alone_s)
+    limits: dict[str, float] = {}
+    for operation in operations:
+        limits[operation.bound] = limits.get(operation.bound, 0.0) + operation.times * operation.alone_s
     times = runs.tolist()
 
     def added(column: str) -> float:
@@ -69,7 +73,7 @@ def _total(operations: list[Operation], runs: Values, seconds: Values, exposed: 
         name=longest.name,
         kind=longest.kind,
         algorithm=longest.algorithm,
-        limited_by=longest.bound,
+        limited_by=max(limits, key=lambda bound: limits[bound]),
         count=round(float(runs.sum())),
         seconds=float(seconds.sum()),
         alone_seconds=added("alone_s"),

@@ -12,6 +12,8 @@ from tests.edge_helpers import Outcome, no_longer_than, process, simcluster
 
 NETWORK = "machine,kind,gpus,gpus_per_node,dtype,bytes,setup,measured_us,source\n"
 MOE = "machine,mode,gpus,tokens_per_rank,hidden,top_k,experts,sms,dispatch_us,combine_us,source\n"
+PUBLISHED = ("id,regime,machine,gpus,model,precision,plan,phase,batch,sequence,output,metric,measured,status,waits_for,"
+             "clean,fitted,source\n")  # fmt: skip
 KEYS = ["regime", "points", "mean", "median", "worst", "bias", "fitted", "source"]
 
 
@@ -135,3 +137,104 @@ def test_nothing_but_the_package_and_the_folder_is_read(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert [one["points"] for one in json.loads(outcome.out)["regimes"]] == [1, 1]
     assert list(empty.iterdir()) == []
+
+
+RUN = "mine-128,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,prefill,1,128,0,ttft_s,0.02,ready,,yes,no,my bench"
+WAITING = "mine-ifb,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,generate,0,128,8,output_tokens_per_s_per_gpu,900,waiting,"
+WAITING += "a scheduler,no,no,my bench"
+
+
+def _runs(folder: Path, *rows: str) -> Path:
+    return _folder(folder, *rows, name="published.csv", header=PUBLISHED)
+
+
+def test_a_users_own_runs_are_predicted(tmp_path: Path) -> None:
+    """What is twice as long as measured is 100 % off; what waits has neither value nor error."""
+    ours = _validate("--data", _runs(tmp_path, RUN), "--json").json()["cases"][0]["predicted"]
+    folder = _runs(tmp_path, RUN.replace("0.02", repr(ours / 2)), WAITING)
+    document = _validate("--data", folder, "--json").json()
+    first, second = document["cases"]
+    assert first["error"] == pytest.approx(1.0, rel=1e-9)
+    assert (first["status"], first["clean"], first["fitted"], first["source"]) == ("scored", True, False, "my bench")
+    assert (second["status"], second["waits_for"]) == ("waiting", "a scheduler")
+    assert (second["predicted"], second["measured"], second["error"]) == (None, 900, None)
+    names = [one["regime"] for one in document["regimes"]]
+    assert names == ["published inference, one node, clean setup", "my runs"]
+    assert [one["mean"] for one in document["regimes"]] == pytest.approx([1.0, 1.0], rel=1e-9)
+
+
+def test_the_text_tells_scored_failed_and_waiting_runs_apart(tmp_path: Path) -> None:
+    fitted = RUN.replace("mine-128", "mine-fit").replace("yes,no", "yes,yes")
+    failed = RUN.replace("mine-128", "mine-bad").replace("llama-2-7b", "llama-2-7c")
+    out = _validate("--data", _runs(tmp_path, RUN, fitted, failed, WAITING, WAITING)).out
+    titles = ["Published runs that took no part in the fit", "Published runs of the fit",
+              "Published runs that could not be predicted", "Published runs that wait"]  # fmt: skip
+    places = [out.index(title) for title in titles]
+    assert places == sorted(places)
+    for name, title in zip(("mine-128", "mine-fit", "mine-bad"), titles, strict=False):
+        assert out.index(title) < out.index(name)
+    assert "20 ms" in out
+    assert "2  a scheduler" in out[places[-1] :]
+    assert "mine-ifb" not in out
+
+
+def test_runs_that_all_wait_are_no_mistake(tmp_path: Path) -> None:
+    document = _validate("--data", _runs(tmp_path, WAITING), "--json").json()
+    assert document["regimes"] == []
+    assert len(document["cases"]) == 1
+    assert _validate("--data", tmp_path).out.startswith("Published runs that wait\n")
+
+
+BROKEN_RUNS = {
+    "a ready run that waits": RUN.replace("ready,,", "ready,a scheduler,"),
+    "waiting for nothing": WAITING.replace("a scheduler", ""),
+    "an unknown status": RUN.replace("ready", "done"),
+    "an unknown phase": RUN.replace("prefill", "decode"),
+    "a ready run without a batch": RUN.replace("prefill,1", "prefill,0"),
+    "an unknown metric": RUN.replace("ttft_s", "ttft_ms"),
+    "an unknown precision": RUN.replace("bf16", "bf17"),
+    "no time": RUN.replace("0.02", "0"),
+    "neither yes nor no": RUN.replace("yes,no", "yes,maybe"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_RUNS)
+def test_a_broken_run_is_refused_with_its_line(what: str, tmp_path: Path) -> None:
+    outcome = _validate("--data", _runs(tmp_path, RUN, BROKEN_RUNS[what]))
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    assert "published.csv:3" in outcome.err
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_figure_is_drawn(ending: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    _runs(_folder(data, _row(2**20, 100.0)), RUN, RUN.replace("yes,no", "yes,yes"))
+    path = tmp_path / "figures" / f"scatter.{ending}"
+    outcome = _validate("--data", data, "--json", "--plot", path)
+    assert (outcome.code, outcome.err) == (0, f"figure: {path}\n")
+    assert len(outcome.json()["cases"]) == 2
+    assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml", b"%PDF-")
+
+
+def test_the_figure_names_its_panels_and_groups(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    path = tmp_path / "scatter.svg"
+    _validate("--data", _runs(_folder(data, _row(2**20, 100.0)), RUN), "--plot", path)
+    drawn = path.read_text(encoding="utf-8")
+    for words in ("collectives (1)", "published whole runs (1)", "my runs", "NCCL, one node", "at most 15 %"):
+        assert words in drawn, words
+
+
+@pytest.mark.parametrize("rows", [(RUN,), (WAITING,)])
+def test_a_figure_of_few_rows_is_drawn_too(rows: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "scatter.svg"
+    outcome = _validate("--data", _runs(tmp_path, *rows), "--plot", path)
+    assert outcome.code == 0, outcome.err
+    assert ("nothing could be predicted" in path.read_text(encoding="utf-8")) == (rows == (WAITING,))
+
+
+def test_a_figure_of_an_unknown_kind_is_refused_before_the_work(tmp_path: Path) -> None:
+    outcome = _validate("--data", _runs(tmp_path, RUN), "--plot", tmp_path / "scatter.txt")
+    assert (outcome.code, outcome.out) == (2, "")

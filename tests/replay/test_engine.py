@@ -129,7 +129,7 @@ def test_steps_follow_each_other_without_gap_or_overlap(steps: int) -> None:
     ]
     timeline = run_program(operations, PAIR, ideal_cluster(1, 2), steps=steps)
     assert timeline.end_s == pytest.approx(steps * 1.5, rel=1e-9)
-    assert timeline.step_latencies_s() == pytest.approx([1.5] * steps, rel=1e-9)
+    assert timeline.parts.latency_s == pytest.approx([1.5] * steps, rel=1e-9)
     for step in range(steps):
         chosen = timeline.step == step
         assert timeline.arrive_s[chosen].min() == pytest.approx(step * 1.5, rel=1e-9, abs=1e-12)

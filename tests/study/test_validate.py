@@ -15,13 +15,22 @@ NOT_NCCL = ("custom_all_reduce", ", older, ", ", ring, ", " moe_")
 
 
 @pytest.fixture(scope="module")
-def regimes() -> list[Regime]:
+def document() -> dict[str, list[Regime]]:
     outcome = simcluster("validate", "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    document = outcome.json()
-    assert list(document) == ["regimes"]
-    found: list[Regime] = document["regimes"]
+    found: dict[str, list[Regime]] = outcome.json()
+    assert list(found) == ["regimes", "cases"]
     return found
+
+
+@pytest.fixture(scope="module")
+def regimes(document: dict[str, list[Regime]]) -> list[Regime]:
+    return document["regimes"]
+
+
+@pytest.fixture(scope="module")
+def cases(document: dict[str, list[Regime]]) -> list[Regime]:
+    return document["cases"]
 
 
 def _mean(regimes: list[Regime], wanted: Callable[[str], bool]) -> float:
@@ -83,3 +92,42 @@ def test_what_took_no_part_in_the_fit_says_so(regimes: list[Regime]) -> None:
     assert not any(fitted[name] for name in fitted if ", older, " in name or "EP64" in name or name.startswith("h800"))
     assert all(fitted[name] for name in fitted if name.startswith("h100 all_reduce, one node, all sizes"))
     assert sum(fitted.values()) > len(fitted) / 2
+
+
+def test_every_published_run_is_listed(cases: list[Regime]) -> None:
+    assert len({one["id"] for one in cases}) == len(cases) == 325
+    for one in cases:
+        assert isinstance(one["fitted"], bool)
+        assert isinstance(one["clean"], bool)
+        assert one["measured"] > 0
+        assert (one["waits_for"] != "") == (one["status"] == "waiting")
+        assert (one["reason"] != "") == (one["status"] == "failed")
+
+
+def test_a_waiting_run_is_never_scored(regimes: list[Regime], cases: list[Regime]) -> None:
+    waiting = [one for one in cases if one["status"] == "waiting"]
+    assert len(waiting) == 308
+    assert all(one["predicted"] is one["error"] is None for one in waiting)
+    names = {one["regime"] for one in regimes}
+    assert not names & {one["regime"] for one in waiting}
+
+
+def test_the_error_of_a_published_run_is_that_of_its_metric(cases: list[Regime]) -> None:
+    """All that are ready, none of them further off than a factor of three."""
+    scored = [one for one in cases if one["status"] == "scored"]
+    assert len(scored) == 17
+    for one in scored:
+        assert 1 / 3 < one["predicted"] / one["measured"] < 3
+        assert one["error"] == pytest.approx((one["predicted"] - one["measured"]) / one["measured"], rel=1e-9)
+
+
+def test_a_regime_of_published_runs_is_the_mean_of_its_cases(regimes: list[Regime], cases: list[Regime]) -> None:
+    means = {one["regime"]: one for one in regimes}
+    for fitted, ending in ((False, ""), (True, ", fitted")):
+        chosen = [one for one in cases if one["status"] == "scored" and one["fitted"] is fitted]
+        every = means[f"published inference, one node, clean setup{ending}"]
+        assert every["points"] == len(chosen)
+        assert every["mean"] == pytest.approx(sum(abs(one["error"]) for one in chosen) / len(chosen), rel=1e-9)
+        assert every["fitted"] is fitted
+        first = [one for one in chosen if one["regime"] == "Llama-2 first token, A100"]
+        assert means[f"Llama-2 first token, A100{ending}"]["points"] == len(first)

@@ -124,7 +124,7 @@ def test_n_steps_last_n_times_as_long_and_each_as_long_as_one(steps: int) -> Non
     assert answer(many, "latency_s") == pytest.approx(single_s, rel=1e-9)
     assert many.timeline is not None
     assert many.timeline.end_s == pytest.approx(steps * single_s, rel=1e-9)
-    assert many.timeline.step_latencies_s() == pytest.approx([single_s] * steps, rel=1e-9)
+    assert many.timeline.parts.latency_s == pytest.approx([single_s] * steps, rel=1e-9)
     for name in ("throughput_tokens_per_s", "mfu", "compute_busy", "exposed_communication", "communication_busy"):
         assert answer(many, name) == pytest.approx(answer(one, name), rel=1e-9), name
     assert answer(many, "traffic") == pytest.approx(answer(one, "traffic"), rel=1e-9)

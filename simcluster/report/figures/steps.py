@@ -11,13 +11,15 @@ from simcluster.timeline.result import Result
 
 
 def draw_latency(result: Result, look: style.Look = style.LIGHT) -> Figure:
-    """Each step's latency, from its first operation's start to its last one's end on the slowest rank."""
+    """Each step's latency, from the end of the step before it to its own on the slowest rank."""
     timeline = result.timeline
     assert timeline is not None
-    latencies = timeline.step_latencies_s()
+    parts = timeline.parts
+    latencies = np.repeat(parts.latency_s, parts.steps)
     scale, unit = style.time_unit(float(latencies.max()))
     with style.canvas(look, 8, 4) as figure:
-        facts = f"mean {metric.show('latency_s', float(latencies.mean()))} over {_steps(len(latencies))}"
+        over = f"{len(latencies):,} tokens" if timeline.segments else _steps(len(latencies))
+        facts = f"mean {metric.show('latency_s', float(latencies.mean()))} over {over}"
         style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {facts}")
         axes = figure.subplots()
         numbers = np.arange(1, len(latencies) + 1)
@@ -28,7 +30,7 @@ def draw_latency(result: Result, look: style.Look = style.LIGHT) -> Figure:
         axes.set_ylim(bottom=0)
         axes.set_xlim(0.4, max(len(latencies), 4) + 0.6)
         style.whole_numbers(axes.xaxis)
-        axes.set_xlabel("step")
+        axes.set_xlabel("token of a sequence, the first one with the prefill" if timeline.segments else "step")
         axes.set_ylabel(f"latency ({unit})")
         style.quiet(axes, look)
     return figure
@@ -41,8 +43,9 @@ def draw_throughput(result: Result, look: style.Look = style.LIGHT) -> Figure:
     assert series is not None
     scale, unit = style.time_unit(timeline.end_s)
     with style.canvas(look, 8, 5) as figure:
+        made = f"{result.tokens:,} tokens" if timeline.segments else _steps(timeline.steps)
         shown = metric.show("throughput_tokens_per_s", result.metrics["throughput_tokens_per_s"])
-        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {shown}, {_steps(timeline.steps)}")
+        style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {shown}, {made}")
         above, below = figure.subplots(2, 1, sharex=True)
         rate, rate_name = style.token_unit(float(series.throughput_tokens_per_s.max()))
         above.plot(series.t_s * scale, series.throughput_tokens_per_s * rate, color=style.COMPUTING, linewidth=1.8)
@@ -50,10 +53,12 @@ def draw_throughput(result: Result, look: style.Look = style.LIGHT) -> Figure:
         above.set_ylabel(f"throughput\n({rate_name}tokens/s)")
         style.quiet(above, look)
         done, done_name = style.token_unit(float(series.tokens_done.max()))
-        ends = np.append(0.0, np.cumsum(timeline.step_latencies_s())) * scale
-        tokens = np.arange(timeline.steps + 1) * result.tokens * done
+        parts = timeline.parts
+        ends = np.append(0.0, np.cumsum(np.repeat(parts.latency_s, parts.steps))) * scale
+        tokens = np.arange(len(ends)) * result.tokens * timeline.steps / parts.steps.sum() * done
         below.step(ends, tokens, where="post", color=style.THIRD, linewidth=1.8)
-        below.plot(ends[1:], tokens[1:], "o", color=style.THIRD, markersize=4)
+        if len(ends) <= 60:
+            below.plot(ends[1:], tokens[1:], "o", color=style.THIRD, markersize=4)
         below.set_ylim(bottom=0)
         below.set_xlim(0, timeline.end_s * scale * 1.01)
         below.set_ylabel(f"tokens done\n({done_name}tokens)")

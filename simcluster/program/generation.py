@@ -1,0 +1,48 @@
+"""Generation: a prefill and the decode steps after it, whose cache grows by a token a step, as one program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from simcluster.plan.layout import Layout
+from simcluster.plan.share import Share
+from simcluster.program.lower import lower
+from simcluster.program.program import Operation, Program, Segment
+
+
+def lower_generation(share: Share, layout: Layout, most: int) -> Program:
+    """Prefill, then at most `most` decode steps of growing context that stand for all output - 1 of them.
+
+    The steps are cut into blocks of equal length, as nearly as can be; each block is one step at its mean context,
+    which stands for as many steps as the block has.  Summing f(context) so is the midpoint rule: exact where a step's
+    time grows linearly with its cache, as a memory-bound one's does.
+    """
+    workload = share.workload
+    programs = [lower(replace(share, workload=workload.prefill()), layout)]
+    segments = [Segment(name="prefill", first=0, times=1, length=workload.length)]
+    operations: list[Operation] = list(programs[0].operations)
+    for first, last in blocks(workload.output - 1, most):
+        context = workload.length + (first + last) / 2
+        program = lower(replace(share, workload=workload.decode(context)), layout)
+        times = last - first + 1
+        segments.append(Segment(name="decode", first=len(operations), times=times, length=context))
+        operations += [_moved(operation, len(operations), times) for operation in program.operations]
+        programs.append(program)
+    groups = {axis: found for program in programs for axis, found in program.groups.items()}
+    return replace(
+        programs[0], operations=tuple(operations), groups=groups, tokens=workload.tokens, segments=tuple(segments)
+    )
+
+
+def blocks(steps: int, most: int) -> tuple[tuple[int, int], ...]:
+    """Steps 1 … `steps` in at most `most` runs (first, last), whose lengths differ by at most one."""
+    count = min(steps, most)
+    cuts = [steps * part // count for part in range(count + 1)] if count else [0]
+    return tuple((since + 1, until) for since, until in pairwise(cuts))
+
+
+def _moved(operation: Operation, by: int, times: int) -> Operation:
+    """The operation `by` places later in the program; the first of a step waits for the step before it."""
+    after = tuple(index + by for index in operation.after) or (by - 1,)
+    return replace(operation, after=after, times=times)

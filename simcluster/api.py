@@ -8,8 +8,11 @@ from pathlib import Path
 from simcluster.cluster.cluster import Cluster
 from simcluster.collective import Exchange, Question, exchange_seconds, known_kind, measure
 from simcluster.errors import InputError
+from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.question import Size, question
+from simcluster.kernel import kernel_time
 from simcluster.pipeline import Fold, simulate
-from simcluster.scenario.cluster_section import load_cluster
+from simcluster.scenario.cluster_section import load_cluster, load_gpu
 from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
 from simcluster.scenario.sections import read_text
@@ -18,7 +21,7 @@ from simcluster.study.sweep import sweep as run_sweep
 from simcluster.timeline.check import Check
 from simcluster.timeline.table import Table
 
-__all__ = ["check", "collective_seconds", "load", "simulate", "sweep"]
+__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "simulate", "sweep"]
 
 
 def check(scenario: Scenario, *, fold: Fold = "auto") -> tuple[Check, ...]:
@@ -88,3 +91,19 @@ def collective_seconds(
     question = Question(cluster=machine, kind=found, gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm)
     (time_s,) = measure(question, [message_bytes]).column("time_s")
     return float(str(time_s))
+
+
+def kernel_seconds(*, gpu: str | Gpu, kernel: str, dtype: str = "bf16", **sizes: Size) -> float:
+    """Seconds of one kernel on a catalogue GPU.
+
+    `kernel` and its sizes: gemm (m, n, k); attention_prefill (kv_dtype, batch, sequence, context, heads, kv_heads,
+    head_dim, window); attention_decode (the same with sequence=1, context = cache length); mla_prefill and mla_decode
+    (kv_dtype, batch, sequence, context, heads; DeepSeek-V3's other sizes); moe (tokens of the whole expert-parallel
+    group, hidden, inner, experts, top_k, ep, tp, gated, skew), the slowest GPU's time.  InputError lists every size
+    that is missing, has no effect or cannot be.
+
+    >>> round(kernel_seconds(gpu="l40s", kernel="gemm", m=4096, n=8192, k=8192) * 1e3, 3)
+    2.028
+    """
+    machine = gpu if isinstance(gpu, Gpu) else load_gpu(gpu)
+    return kernel_time(machine, question(kernel, dtype, sizes)).seconds

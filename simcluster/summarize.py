@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from simcluster.cluster.cluster import Cluster
+from simcluster.gpu.gpu import Gpu, KernelTime, Provenance
 from simcluster.kernels import GroupedGemm, Kernel
 from simcluster.plan import balance, memory, modules
 from simcluster.plan.degrees import Plan
@@ -15,7 +16,7 @@ from simcluster.plan.share import Share
 from simcluster.program.program import Compute, Program, live_bytes
 from simcluster.scenario.scenario import Scenario
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
-from simcluster.units import show_bytes
+from simcluster.units import show_bytes, show_percent
 
 
 def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
@@ -48,7 +49,7 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         divisions=modules.divisions(model, plan.degrees),
         scales=_scales(share),
         work=_work(program),
-        provenance=_provenance(scenario.cluster),
+        provenance=_provenance(scenario.cluster, program),
         generates=scenario.workload.phase == "generate",
     )
 
@@ -120,15 +121,35 @@ def _scales(share: Share) -> dict[str, float]:
     return scales
 
 
-def _provenance(cluster: Cluster) -> dict[str, Source]:
+def _kernels(gpu: Gpu, program: Program) -> Source:
+    """Where kernel times come from: of a GPU with measured ones, what most of the time does, and each kind's share."""
+    if gpu.profile is None:
+        return Source(kind=gpu.provenance, source=gpu.source)
+    spent: dict[Provenance, float] = {}
+    names: dict[Provenance, dict[str, None]] = {}
+    times: dict[Kernel, KernelTime] = {}
+    for op in program.operations:
+        if isinstance(op, Compute):
+            time = times.get(op.kernel) or times.setdefault(op.kernel, gpu.kernel_time(op.kernel))
+            spent[time.provenance] = spent.get(time.provenance, 0.0) + op.times * time.seconds
+            names.setdefault(time.provenance, {})[op.name] = None
+    kinds = sorted(spent, key=lambda kind: -spent[kind])
+    whole = sum(spent.values())
+    parts = [f"{show_percent(spent[kind] / whole)} of kernel time {kind} ({', '.join(names[kind])})" for kind in kinds]
+    return Source(kind=kinds[0], source=f"{'; '.join(parts)}; {gpu.profile.source}; {gpu.source}")
+
+
+def _provenance(cluster: Cluster, program: Program) -> dict[str, Source]:
     """Where each kind of time comes from; tiers a cluster has not are left out."""
     tiers = {
-        "kernels": cluster.gpu,
         "nvlink": cluster.nvlink,
         "pcie": cluster.pcie,
         "infiniband": cluster.infiniband,
     }
-    known = {name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None}
+    known = {"kernels": _kernels(cluster.gpu, program)}
+    known |= {
+        name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None
+    }
     if cluster.library is not None:
         known["collectives"] = Source(kind="fitted", source=cluster.library.source)
     return known

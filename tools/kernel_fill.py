@@ -73,7 +73,9 @@ class Sheet:
 
 
 def _precisions(sheet: Sheet, likenesses: Sequence[Likeness]) -> list[Array]:
-    return [np.linalg.inv(likeness.matrix(axis)) for axis, likeness in zip(sheet.axes, likenesses, strict=True)]
+    """Per axis, the inverse of its matrix of likenesses."""
+    matrices = (likeness.matrix(axis) for axis, likeness in zip(sheet.axes, likenesses, strict=True))
+    return [np.asarray(np.linalg.inv(matrix), dtype=np.float64) for matrix in matrices]
 
 
 def _times(matrices: Sequence[Array], values: Array) -> Array:

@@ -29,9 +29,13 @@ class Family:
     stacks: tuple[tuple[str, ...], ...]
 
     @property
+    def experts(self) -> bool:
+        """Many of these are several times slower than their surroundings in earnest: the engine chose a slow kernel."""
+        return self.name.startswith("moe")
+
+    @property
     def skewed(self) -> bool:
-        """Engines choose a kernel per octave of tokens, and under a skewed load some choices are several times slower
-        than others: no spikes, and alike within the octave."""
+        """Under a skewed load it chose so for whole octaves of tokens."""
         return self.name.startswith("moe-")
 
     @property
@@ -86,7 +90,7 @@ def _fitted(family: Family, cells: Mapping[str, Mapping[Point, list[tuple[float,
         for name, table in cells.items()
     }
     sheets = [_sheet([r[name] for name in stack]) for stack in family.stacks]
-    if not family.name.startswith("moe"):
+    if not family.experts:
         sheets = [without_spikes(sheet) for sheet in sheets]
     likenesses = chosen(sheets, octaves=family.skewed)
     found = {}
@@ -128,8 +132,9 @@ def _grid(points: Sequence[Point], sheet: Sheet, number: int) -> Grid:
         keep = np.isin(axes[axis], column)
         axes[axis], values = axes[axis][keep], np.compress(keep, values, axis)
     if len(axes) == 4:
-        values = _kv_heads(axes[0], axes[1], np.unique([point[1] for point in points]), values)
-        axes[1] = np.unique([point[1] for point in points])
+        kv_heads = np.unique([point[1] for point in points])
+        values = _kv_heads(axes[0], axes[1], kv_heads, values)
+        axes[1] = kv_heads
     return Grid(axes=tuple(tuple(map(float, axis)) for axis in axes), values=values.astype(np.float32))
 
 

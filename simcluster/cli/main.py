@@ -19,6 +19,7 @@ COMMANDS = {
     "plot": "Draw a figure of a scenario or of a run's folder.",
     "sweep": "Simulate a scenario at every point of a grid.",
     "validate": "Print our error against measurements of real machines.",
+    "kernel": "Time one kernel on a GPU: achieved rate, bound, provenance.",
     "collective": "Time one collective on a cluster, as nccl-tests prints it.",
 }
 

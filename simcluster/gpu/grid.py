@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +29,22 @@ class Grid:
 
         Beyond an edge the edge's value holds.
         """
-        corners, inside = [(0, 1.0)], True
-        for value, axis in zip(point, self._logs, strict=True):
-            at = log(value) if value > 0 else axis[0] - 1
-            inside = inside and axis[0] - _SLACK <= at <= axis[-1] + _SLACK
-            low = min(max(bisect_right(axis, at) - 1, 0), max(len(axis) - 2, 0))
-            part = 0.0 if len(axis) == 1 else min(max((at - axis[low]) / (axis[low + 1] - axis[low]), 0.0), 1.0)
-            near = [(place * len(axis) + low, weight * (1 - part)) for place, weight in corners] if part < 1 else []
-            far = [(place * len(axis) + low + 1, weight * part) for place, weight in corners] if part > 0 else []
-            corners = near + far
-        read = self.values.item
-        return sum(weight * read(place) for place, weight in corners), inside
+        corners, weights, inside = [0], [1.0], True
+        for value, axis, logs in zip(point, self.axes, self._logs, strict=True):
+            size, part = len(axis), 0.0
+            low = bisect_right(axis, value) - 1
+            if low < 0:
+                low, inside = 0, inside and value >= axis[0] * (1 - _SLACK)
+            elif low == size - 1:
+                inside = inside and value <= axis[-1] * (1 + _SLACK)
+            elif value != axis[low]:
+                part = (log(value) - logs[low]) / (logs[low + 1] - logs[low])
+            corners = [corner * size + low for corner in corners]
+            if part > 0:
+                corners += [corner + 1 for corner in corners]
+                weights = [weight * (1 - part) for weight in weights] + [weight * part for weight in weights]
+        return sum(map(mul, weights, map(self.values.item, corners))), inside
 
 
 _SLACK = 1e-9
-"""Rounding of a logarithm at an edge."""
+"""Rounding of a coordinate at an edge, as a fraction."""

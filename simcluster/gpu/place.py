@@ -50,7 +50,7 @@ def place(shape: Shape, profile: Profile) -> Place | None:
         case LatentAttention():
             return _latent(profile, "mla_prefill", shape, shape.queries, shape.keys == shape.queries)
         case ExpertLayer():
-            return expert_place(shape, profile, None)
+            return expert_place(shape, profile, shape.skew or None)
         case GroupedGemm():
             return None
         case _:

@@ -9,12 +9,14 @@ datasheet whose rates were changed: what is measured is an efficiency, not a tim
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import BinaryIO, cast
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -106,7 +108,7 @@ def _read(name: str, file: BinaryIO) -> Profile:
                 error=float(row["error"]),
             )
         return Profile(name=name, gpu=str(header["gpu"]), source=str(header["source"]), tables=tables)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(Mistake(what=f"is no kernel profile: {error}", origin=name)) from None
 
 

@@ -48,7 +48,9 @@ class ExpertLayer:
     """What one GPU runs of a layer of experts: permute, up (and gate), activation, down, permute back.
 
     `rows` token copies reach the `groups` experts it holds, of `experts` in all, of which each token chose `top_k`; the
-    inner width is cut to `width` of `inner`.  Engines run it as one fused operation, and it is measured as one.
+    inner width is cut to `width` of `inner`.  Engines run it as one fused operation, and it is measured as one.  `skew`
+    is the exponent of the power law that the popularity of experts was measured with, "" for equal ones; `rows` are
+    then the mean over GPUs, and the time is that of the slowest.
     """
 
     rows: float
@@ -64,6 +66,7 @@ class ExpertLayer:
     compute_bytes: float
     weight_bytes: float
     output_bytes: float
+    skew: str = ""
 
     @property
     def ep(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Phase = Literal["prefill", "decode", "generate"]
+KvReads = Literal["per_kv_head", "per_query_head"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,8 @@ class Workload:
     step is repeated `steps` times back to back, and the GPUs stand idle for `host_overhead_s` before each.
 
     `expert_load` holds the relative popularity of experts by index, 1 for those not named: each token's copies go to
-    expert e with the share w_e / sum(w).  The KV cache is handed out in blocks of `kv_block` positions.
+    expert e with the share w_e / sum(w).  The KV cache is handed out in blocks of `kv_block` positions; a decode kernel
+    reads it once for each KV head, or, as kernels did that knew no grouped queries, once for each query head.
     """
 
     phase: Phase
@@ -28,6 +30,7 @@ class Workload:
     output: int = 1
     host_overhead_s: float = 0.0
     kv_block: int = 1
+    kv_reads: KvReads = "per_kv_head"
     expert_load: Mapping[int, float] = field(default_factory=dict, hash=False)
 
     @property

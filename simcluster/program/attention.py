@@ -48,14 +48,15 @@ def _lower_heads(tape: Tape, share: Share, window: int | None) -> None:
 def attention_core(share: Share, window: int | None) -> Attention:
     """The core of this rank's heads: causal over the sequence in prefill, one query over the cache in decode."""
     model, types, workload = share.model, share.model.precision, share.workload
+    decode = workload.phase == "decode"
     return Attention(
         batch=share.sequences,
         queries=workload.tokens_per_sequence,
         keys=workload.length,
         heads=share.heads,
-        kv_heads=share.kv_heads,
+        kv_heads=share.heads if decode and workload.kv_reads == "per_query_head" else share.kv_heads,
         head_dim=model.head_dim,
-        causal=workload.phase == "prefill",
+        causal=not decode,
         compute=types.attention,
         kv_cache=types.kv_cache,
         query_bytes=types.bytes_of("attention"),

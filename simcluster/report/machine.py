@@ -50,6 +50,11 @@ def regimes_json(regimes: Table, cases: Table) -> str:
     return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
 
 
+def row_json(table: Table) -> str:
+    """The only row of a table as one object."""
+    return json.dumps(dict(table.rows[0]), indent=2, allow_nan=False, ensure_ascii=False)
+
+
 def value_json(name: str, value: float) -> str:
     """One value under its name."""
     return json.dumps({name: value}, allow_nan=False)

@@ -234,5 +234,6 @@ def workload(form: WorkloadForm, sequences: int) -> Workload:
         output=form.output or 1,
         host_overhead_s=form.host_overhead,
         kv_block=form.kv_block,
+        kv_reads=form.kv_reads,
         expert_load=load,
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from simcluster.cluster.cluster import Cluster
 from simcluster.errors import InputError, Mistake, nearest
+from simcluster.gpu.gpu import Gpu
 from simcluster.scenario import build, catalogue, faults, network, override
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.graph import read_graph
-from simcluster.scenario.hardware import ClusterForm, FaultForm, FaultsForm
+from simcluster.scenario.hardware import ClusterForm, FaultForm, FaultsForm, GpuForm
 from simcluster.scenario.sections import Sections, read_text
 from simcluster.scenario.validation import validate
 
@@ -47,6 +48,20 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
     if sections.mistakes or cluster is None:
         raise InputError(sections.told_once())
     return cluster
+
+
+def load_gpu(name: str, measured: str | None = None) -> Gpu:
+    """A GPU of the catalogue, with the profile `measured` in place of its own; InputError if either is unknown."""
+    try:
+        tree = catalogue.look_up("gpu", name)
+    except ValueError as error:
+        raise InputError(Mistake(what=str(error), origin="--gpu")) from None
+    if measured is not None:
+        tree["profile"] = measured
+    form, mistakes = validate(Document(root=tree, origin="--gpu"), (), tree, GpuForm)
+    if form is None or mistakes:
+        raise InputError(mistakes)
+    return build.gpu(form)
 
 
 def read_cluster(sections: Sections, root: dict[str, Value]) -> tuple[Cluster | None, float]:

@@ -111,7 +111,10 @@ def _key(form: QuantizationForm) -> str:
 
 
 def _types(form: QuantizationForm) -> Types | None:
-    """GPTQ and AWQ store weights alone; the others compute in what they store, as far as they say so."""
+    """GPTQ and AWQ store weights alone; the others compute in what they store, as far as they say so.
+
+    compressed-tensors, and ModelOpt where it names no algorithm, say it group by group, all alike.
+    """
     match form.quant_method:
         case "fp8":
             fp8: Precision = "fp8_block" if form.weight_block_size else "fp8"
@@ -124,11 +127,9 @@ def _types(form: QuantizationForm) -> Types | None:
         case "modelopt" if form.quant_algo is not None:
             algorithms: dict[str, Types] = {"FP8": ("fp8", "fp8"), "NVFP4": ("nvfp4", "nvfp4")}
             return algorithms.get(form.quant_algo.upper())
-        case "compressed-tensors" | "modelopt":
+        case _:
             found = {_group_types(group) for group in (form.config_groups or {}).values()}
             return found.pop() if len(found) == 1 else None
-        case _:
-            return None
 
 
 def _group_types(group: GroupForm) -> Types | None:

@@ -12,7 +12,6 @@ from simcluster.scenario.hf_forms import (
     Heads,
     Mixed,
     Mixtral,
-    Qwen,
     Qwen2,
     Qwen2Experts,
     Qwen3,
@@ -100,8 +99,6 @@ def shape_mistakes(form: Decoder) -> Wrong:
         yield from window_mistakes(form)
     if isinstance(form, Experts | DeepSeek):
         yield from _expert_mistakes(form)
-    if isinstance(form, Qwen) and form.use_sliding_window and form.sliding_window is None:
-        yield "sliding_window", "missing; use_sliding_window is true"
 
 
 def _head_mistakes(form: Heads) -> Wrong:

@@ -57,8 +57,8 @@ def window_mistakes(form: Heads) -> Wrong:
         return
     if isinstance(form, Qwen) and not form.use_sliding_window:
         yield "layer_types", "lists sliding_attention, and use_sliding_window is not true; keep one of them"
-    elif form.sliding_window is None and listed is not None:
-        yield "sliding_window", "missing; layer_types lists sliding_attention"
+    elif form.sliding_window is None:
+        yield "sliding_window", "missing; there are layers with a window"
     if _full_every(layers) is None:
         key = "layer_types" if listed is not None else "max_window_layers"
         what = "layers with and without a window do not alternate evenly; a scenario can say that every k-th has none"

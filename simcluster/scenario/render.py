@@ -45,6 +45,7 @@ def as_tree(scenario: Scenario) -> Tree:
             **({"output": workload.output} if workload.phase == "generate" else {"steps": workload.steps}),
             "host_overhead": format_exact(workload.host_overhead_s, "seconds"),
             "kv_block": workload.kv_block,
+            "kv_reads": workload.kv_reads,
             **({"expert_load": dict(workload.expert_load)} if workload.expert_load else {}),
         },
     }

@@ -134,6 +134,7 @@ class WorkloadForm(Form):
     output: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     steps: Annotated[int, Field(ge=1, le=10_000)] = 1
     host_overhead: Seconds = 0.0
+    kv_reads: Literal["per_kv_head", "per_query_head"] = "per_kv_head"
     kv_block: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     expert_load: dict[ExpertIndex, Popularity] = Field(default_factory=dict)
 

@@ -31,8 +31,10 @@ PUBLISHED_BILLIONS = {
     "deepseek-v3": 671,  # DeepSeek-V3's README_WEIGHTS.md, 2024: the main model, without multi-token prediction
     "gpt-oss-20b": 20.91,  # these two: gpt-oss model card, 2025, table 1; biases and sinks are not counted here
     "gpt-oss-120b": 116.83,
-    "kimi-k2": 1026.5,  # tensors of the checkpoint; the model card says 1 T, the report (2025) 1.04 T, 1.3 % more
+    "kimi-k2": 1040,  # Kimi K2, 2025; the model card: 1 T
 }
+TOTALS_WITHIN = {"kimi-k2": 0.015}
+"""1 % if not named here.  The shape in Kimi-K2's config.json has 1.026 T, between its two published counts."""
 
 WITHOUT_EMBEDDING = {
     "deepseek-v2-lite": 2.4,  # DeepSeek-V2, 2024, appendix B
@@ -64,7 +66,8 @@ def test_every_catalogue_model_has_a_published_count() -> None:
 
 @pytest.mark.parametrize("name", names("model"))
 def test_a_catalogue_model_has_its_published_parameters(name: str) -> None:
-    assert parameters.total(of(name)) == pytest.approx(PUBLISHED_BILLIONS[name] * 1e9, rel=0.01)
+    published = PUBLISHED_BILLIONS[name] * 1e9
+    assert parameters.total(of(name)) == pytest.approx(published, rel=TOTALS_WITHIN.get(name, 0.01))
     assert of(name).name == name
 
 

@@ -60,7 +60,7 @@ WRONG: list[tuple[Config, str]] = [
     ({"layer_types": ["full_attention"]}, "layer_types: lists 1 layers, and num_hidden_layers is 4"),
     ({"layer_types": ["linear_attention", *["full_attention"] * 3]}, "layer_types.0: linear_attention is not one of"),
     ({"layer_types": ["sliding_attention"] * 4}, "layer_types: lists sliding_attention, and use_sliding_window is not"),
-    ({"use_sliding_window": True, "max_window_layers": 0}, "sliding_window: missing; use_sliding_window is true"),
+    ({"use_sliding_window": True, "max_window_layers": 0}, "sliding_window: missing; there are layers with a window"),
     ({"use_sliding_window": True, "sliding_window": 9}, "max_window_layers: missing; use_sliding_window is true"),
     ({"use_sliding_window": True, "sliding_window": 9, "max_window_layers": 2}, "max_window_layers: layers with and"),
     ({"torch_dtype": "float8"}, "torch_dtype: 'float8' is not one of bfloat16, float16, float32; or write"),
@@ -82,6 +82,13 @@ def test_a_wrong_file_is_refused_with_its_key(tmp_path: Path, further: Config, t
     wrong = refused(tmp_path, {**SMALL, **further})
     assert len(wrong) == 1
     assert wrong[0].startswith(f"config.json: {told}")
+
+
+@pytest.mark.parametrize("name", ["gpt-oss-20b", "qwen3-8b"])
+def test_windows_without_a_size(tmp_path: Path, name: str) -> None:
+    kinds = ["sliding_attention"] * CONFIGS[name]["num_hidden_layers"]
+    config = {**CONFIGS[name], "use_sliding_window": True, "sliding_window": None, "layer_types": kinds}
+    assert refused(tmp_path, config) == ["config.json: sliding_window: missing; there are layers with a window"]
 
 
 @pytest.mark.parametrize("name", ["mistral-7b", "gpt-oss-20b", "deepseek-v3", "qwen3-8b", "mixtral-8x7b", "qwen2.5-7b"])

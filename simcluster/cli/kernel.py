@@ -1,0 +1,63 @@
+"""`simcluster kernel`."""
+
+from __future__ import annotations
+
+import click
+
+from simcluster.cli.options import json_option
+
+_SIZES = {
+    "m": "Rows of a gemm: (m, k) x (k, n).",
+    "n": "Columns of a gemm.",
+    "k": "Inner size of a gemm.",
+    "batch": "Sequences.",
+    "sequence": "New tokens of each sequence (prefill).",
+    "context": "Cached positions of each sequence (decode), or of a prefix before a prefill.",
+    "heads": "Query heads on this GPU.",
+    "kv-heads": "Key and value heads on this GPU.",
+    "head-dim": "Channels of a head.",
+    "window": "Positions that a query sees.",
+    "tokens": "Tokens of the whole expert-parallel group (moe).",
+    "hidden": "Values of a token (moe).",
+    "inner": "Inner width of an expert (moe).",
+    "experts": "Experts of the layer (moe).",
+    "top-k": "Experts that a token goes to (moe).",
+    "ep": "Expert-parallel degree (moe).",
+    "tp": "Tensor-parallel degree of an expert (moe).",
+}
+
+
+def _size_options(command: click.decorators.FC) -> click.decorators.FC:
+    for name, text in reversed(_SIZES.items()):
+        command = click.option(f"--{name}", type=click.IntRange(0), help=text)(command)
+    return command
+
+
+@click.command("kernel")
+@click.argument("kernel")
+@json_option
+@click.option("--gpu", "name", required=True, metavar="NAME", help="A GPU of the catalogue.")
+@click.option("--profile", metavar="NAME|FILE.npz", help="Measured kernels, shipped or from `simcluster calibrate`.")
+@click.option("--dtype", default="bf16", show_default=True, help="bf16, fp8, fp8_block, nvfp4, int8, …")
+@click.option("--kv-dtype", help="Number type of the KV cache.")
+@_size_options
+@click.option("--gated/--no-gated", default=None, help="Whether an expert has a gate (moe) [default: it has].")
+@click.option("--skew", type=click.FloatRange(0), help="Power-law exponent of expert popularity (moe).")
+def command(
+    kernel: str, as_json: bool, name: str, profile: str | None, dtype: str, **sizes: float | bool | str | None
+) -> int:
+    """Time KERNEL on one GPU: its achieved rate, what bounds it, and where the number comes from.
+
+    KERNEL: gemm, attention_prefill, attention_decode, mla_prefill, mla_decode (DeepSeek-V3's sizes) or moe, a layer of
+    experts on the slowest GPU of its group.
+    """
+    from simcluster.gpu.question import question
+    from simcluster.kernel import measure
+    from simcluster.report import kernel_text, machine
+    from simcluster.scenario.cluster_section import load_gpu
+
+    asked = question(kernel, dtype, sizes)
+    given = ", ".join(f"{key} {value}" for key, value in sizes.items() if value is not None)
+    table = measure(load_gpu(name, profile), asked, f"{kernel} {dtype} on {name}: {given}")
+    click.echo(machine.row_json(table) if as_json else kernel_text.kernel(table))
+    return 0

@@ -1,0 +1,139 @@
+"""The shipped kernel profiles: small, readable, and as exact as was asked on rows kept back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simcluster.gpu import profile as files
+from simcluster.gpu.gpu import Gpu
+from simcluster.scenario import build
+from simcluster.scenario.catalogue import look_up
+from simcluster.scenario.hardware import GpuForm
+from tools.kernel_errors import errors, halves
+from tools.kernel_fill import Likeness, Sheet, filled, without_spikes
+from tools.kernel_rows import Row, rows
+from tools.kernel_tables import profile_of
+
+MEASURED = Path(__file__).parents[3] / "shared" / "data" / "measured"
+
+NAMES = ("a100-sxm", "b200-sxm", "h100-sxm", "h200-sxm")
+
+LARGEST = 4e6
+"""Bytes of all files together."""
+
+LIMITS = {
+    "gemm/bf16": 0.05,
+    "gemm/fp8": 0.03,
+    "gemm/fp8_block": 0.10,
+    "gemm/nvfp4": 0.10,
+    "attention_prefill": 0.14,
+    "attention_decode": 0.14,
+    "mla_prefill": 0.12,
+    "mla_decode": 0.12,
+    "moe": 0.06,
+    "moe-1.01": 0.10,
+    "moe-1.2": 0.10,
+}
+"""Mean error of a kind of tables that may not be passed, as a fraction."""
+
+
+def kind(table: str) -> str:
+    head, compute, *_ = table.split("/")
+    return f"gemm/{compute}" if head == "gemm" else head
+
+
+def bare_gpu(name: str) -> Gpu:
+    return build.gpu(GpuForm.model_validate(look_up("gpu", name) | {"profile": None}))
+
+
+def test_there_is_one_profile_per_measured_gpu() -> None:
+    assert files.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_profile_says_whose_numbers_it_holds(name: str) -> None:
+    profile = files.load(name)
+    assert profile.gpu == name
+    assert "aiconfigurator-core 0.12.0 (Apache-2.0, Copyright NVIDIA" in profile.source
+    for table in profile.tables.values():
+        assert table.rows > 0
+        assert 1e-7 < table.floor_s < 1e-4
+        assert np.isfinite(table.grid.values).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_errors_stay_below_their_limits(name: str) -> None:
+    """Of a kind of tables the mean counts, weighted with rows: a small table of its own has few rows kept back."""
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for table, found in files.load(name).tables.items():
+        sums[kind(table)][0] += found.error * found.rows
+        sums[kind(table)][1] += found.rows
+        assert 0 < found.error < 3 * LIMITS[kind(table)]
+    for of_kind, (error, count) in sums.items():
+        assert error / count < LIMITS[of_kind], of_kind
+
+
+def test_the_files_together_are_small() -> None:
+    folder = resources.files("simcluster.gpu").joinpath("profiles")
+    sizes = [len(folder.joinpath(f"{name}{files.SUFFIX}").read_bytes()) for name in NAMES]
+    assert sum(sizes) < LARGEST
+
+
+def additive(axes: Iterable[tuple[float, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """ln a / 4 + ln b / 4 + … at every cell, smooth enough to be foretold."""
+    logs = np.meshgrid(*(np.log(axis) / 4 for axis in axes), indexing="ij")
+    return np.asarray(np.sum(logs, axis=0), dtype=np.float64)
+
+
+def test_gaps_are_filled_and_known_cells_kept() -> None:
+    axes = ((1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 3.0, 9.0, 27.0), (2.0, 4.0, 8.0))
+    values = additive(axes)
+    known = np.random.default_rng(0).random(values.shape) < 0.8
+    sheet = Sheet(axes=tuple(map(np.array, axes)), values=np.where(known, values, np.nan), known=known)
+    found = filled(sheet, [Likeness(length=8, own=0.02)] * 3)
+    assert np.abs(found - values)[known].max() < 1e-12
+    assert np.abs(found - values)[~known].max() < 0.05
+
+
+def test_a_hiccup_is_left_out_and_nothing_else() -> None:
+    axes = ((1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 3.0, 9.0, 27.0))
+    values = additive(axes) + np.random.default_rng(1).normal(size=(5, 4)) / 50
+    values[2, 1] += 3
+    sheet = Sheet(axes=tuple(map(np.array, axes)), values=values, known=np.ones((5, 4), dtype=np.bool_))
+    assert np.argwhere(~without_spikes(sheet).known).tolist() == [[2, 1]]
+
+
+def fits(row: Row) -> bool:
+    return kind(row.table) in ("gemm/bf16", "mla_prefill", "mla_decode")
+
+
+@pytest.mark.shared
+def test_a_refit_foretells_rows_it_has_not_seen() -> None:
+    if not MEASURED.exists():
+        pytest.skip(f"no measured tables in {MEASURED}")
+    gpu = bare_gpu("a100-sxm")
+    fit, back = halves([row for row in rows(MEASURED, gpu.name) if fits(row)], 3)
+    found: Mapping[str, list[float]] = errors(gpu, profile_of(gpu, "", fit), back)
+    means: dict[str, list[float]] = defaultdict(list)
+    for table, of_table in found.items():
+        means[kind(table)] += of_table
+    assert sorted(means) == ["gemm/bf16", "mla_decode", "mla_prefill"]
+    for of_kind, of_rows in means.items():
+        assert np.mean(of_rows) < LIMITS[of_kind], of_kind
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["a100-sxm", "h200-sxm"])
+def test_what_was_measured_is_read_back(name: str) -> None:
+    """At measured points nothing is lost but spikes, steps of the file and what differs between rows of one kernel."""
+    if not MEASURED.exists():
+        pytest.skip(f"no measured tables in {MEASURED}")
+    sample = list(rows(MEASURED, name))[::50]
+    found = errors(bare_gpu(name), files.load(name), sample)
+    assert np.mean(np.concatenate(list(found.values()))) < 0.005

@@ -1,0 +1,223 @@
+"""Profile: its file, the table and point it has for a kernel, and the time that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from math import exp
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simcluster.errors import InputError
+from simcluster.gpu import profile as files
+from simcluster.gpu.grid import Grid
+from simcluster.gpu.place import Place, expert_place, place
+from simcluster.gpu.profile import STEP, Profile, Table
+from simcluster.kernels import Attention, ExpertLayer, Gemm, LatentAttention
+from tests.physics_helpers import ideal_gpu
+
+AXES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "gemm/bf16": {"m": (1, 16), "n": (64, 128), "k": (64, 512, 1024)},
+    "attention_prefill/bf16/bf16/128": {"heads": (8, 16), "kv_heads": (1, 8), "batch": (1, 4), "sequence": (16, 64)},
+    "attention_decode/bf16/bf16/64": {"heads": (8, 16), "kv_heads": (1, 8), "batch": (1, 4), "context": (16, 64)},
+    "attention_decode/bf16/fp8/128": {"heads": (8, 16), "kv_heads": (1, 8), "batch": (1, 4), "context": (16, 64)},
+    "mla_prefill/bf16/bf16": {"heads": (16, 128), "batch": (1, 4), "sequence": (16, 64)},
+    "mla_decode/bf16/bf16": {"heads": (16, 128), "batch": (1, 4), "context": (16, 64)},
+    "moe/bf16/4096x2048x8x64": {"tp": (1, 2), "ep": (1, 8), "tokens": (1, 1024)},
+    "moe/bf16/1024x512x2x8": {"tp": (1,), "ep": (1, 8), "tokens": (1, 1024)},
+    "moe/bf16/4096x2048x8x64/plain": {"tp": (1, 2), "ep": (1, 8), "tokens": (1, 1024)},
+    "moe-1.2/bf16/4096x2048x8x64": {"tp": (1, 2), "ep": (1, 8), "tokens": (1, 1024)},
+}
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    random = np.random.default_rng(0)
+    tables = {}
+    for name, axes in AXES.items():
+        values = random.normal(size=[len(axis) for axis in axes.values()]).astype(np.float32)
+        grid = Grid(axes=tuple(axes.values()), values=values)
+        tables[name] = Table(axes=tuple(axes), floor_s=2e-6, grid=grid, rows=7, error=0.0123)
+    return Profile(name="mine", gpu="ideal", source="tests", tables=tables)
+
+
+GEMM = Gemm(m=16, n=128, k=512, compute="bf16", input_bytes=2, weight_bytes=2, output_bytes=2)
+
+PREFILL = Attention(
+    batch=4,
+    queries=64,
+    keys=64,
+    heads=16,
+    kv_heads=8,
+    head_dim=128,
+    causal=True,
+    compute="bf16",
+    kv_cache="bf16",
+    query_bytes=2,
+    kv_bytes=2,
+    output_bytes=2,
+)
+
+LATENT = LatentAttention(
+    batch=4,
+    queries=64,
+    keys=64,
+    heads=16,
+    nope_dim=128,
+    rope_dim=64,
+    value_dim=128,
+    kv_rank=512,
+    absorbed=False,
+    compute="bf16",
+    kv_cache="bf16",
+    query_bytes=2,
+    kv_bytes=2,
+    output_bytes=2,
+)
+
+EXPERTS = ExpertLayer(
+    rows=1024,
+    hidden=4096,
+    inner=2048,
+    width=1024,
+    groups=8,
+    experts=64,
+    top_k=8,
+    gated=True,
+    compute="bf16",
+    input_bytes=2,
+    compute_bytes=2,
+    weight_bytes=2,
+    output_bytes=2,
+)
+"""tp 2, ep 8: 1024 copies here are 8192 in the group and so 1024 tokens."""
+
+
+def test_a_profile_is_read_as_it_was_written_but_for_half_a_step(profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    files.write(profile, path)
+    found = files.load(str(path))
+    assert (found.name, found.gpu, found.source) == (str(path), "ideal", "tests")
+    assert list(found.tables) == list(profile.tables)
+    for name, table in profile.tables.items():
+        read = found.tables[name]
+        assert (read.axes, read.floor_s, read.rows, read.error) == (table.axes, 2e-6, 7, 0.0123)
+        assert read.grid.axes == table.grid.axes
+        assert np.abs(read.grid.values - table.grid.values).max() <= STEP / 2 * (1 + 1e-6)
+
+
+def test_writing_it_again_changes_no_byte(profile: Profile, tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        files.write(profile, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def broken(path: Path, how: str, profile: Profile) -> None:
+    files.write(profile, path)
+    with np.load(path) as arrays:
+        header, steps = json.loads(arrays["header"].tobytes()), arrays["steps"]
+    if how == "text":
+        path.write_text("no archive")
+        return
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+        return
+    if how == "short":
+        steps = steps[:-1]
+    if how == "header":
+        del header["tables"]["gemm/bf16"]["floor_s"]
+    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    arrays_of = {"header": text} if how == "steps" else {"header": text, "steps": steps}
+    np.savez_compressed(path, allow_pickle=False, **arrays_of)
+
+
+@pytest.mark.parametrize("how", ["text", "cut", "short", "header", "steps", "bare array"])
+def test_a_file_that_is_no_profile_is_refused_by_name(how: str, profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / f"{how}.npz"
+    if how == "bare array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        broken(path, how, profile)
+    with pytest.raises(InputError, match=r"is no kernel profile") as refused:
+        files.load(str(path))
+    assert refused.value.mistakes[0].origin == str(path)
+
+
+def test_a_missing_file_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        files.load(str(tmp_path / "none.npz"))
+    with pytest.raises(InputError, match=r"no profile is called 'h100-sxn'.*h100-sxm"):
+        files.load("h100-sxn")
+
+
+@pytest.mark.parametrize(
+    ("noun", "expected"),
+    [
+        (GEMM, Place(table="gemm/bf16", point=(16, 128, 512), exact=True)),
+        (replace(GEMM, weight_bytes=1), Place(table="gemm/bf16", point=(16, 128, 512), exact=False)),
+        (replace(GEMM, compute="fp8"), None),
+        (PREFILL, Place(table="attention_prefill/bf16/bf16/128", point=(16, 8, 4, 64), exact=True)),
+        (replace(PREFILL, window=8), Place(table="attention_prefill/bf16/bf16/128", point=(16, 8, 4, 64), exact=False)),
+        (replace(PREFILL, keys=96), Place(table="attention_prefill/bf16/bf16/128", point=(16, 8, 4, 64), exact=False)),
+        (
+            replace(PREFILL, causal=False, queries=1, head_dim=64),
+            Place(table="attention_decode/bf16/bf16/64", point=(16, 8, 4, 64), exact=True),
+        ),
+        (
+            replace(PREFILL, causal=False, queries=1, head_dim=96, kv_cache="fp8"),
+            Place(table="attention_decode/bf16/fp8/128", point=(16, 8, 4, 64), exact=False),
+        ),
+        (LATENT, Place(table="mla_prefill/bf16/bf16", point=(16, 4, 64), exact=True)),
+        (
+            replace(LATENT, absorbed=True, queries=1),
+            Place(table="mla_decode/bf16/bf16", point=(16, 4, 64), exact=True),
+        ),
+        (
+            replace(LATENT, absorbed=True, queries=1, kv_cache="fp8"),
+            Place(table="mla_decode/bf16/bf16", point=(16, 4, 64), exact=False),
+        ),
+        (EXPERTS, Place(table="moe/bf16/4096x2048x8x64", point=(2, 8, 1024), exact=True)),
+        (replace(EXPERTS, gated=False), Place(table="moe/bf16/4096x2048x8x64/plain", point=(2, 8, 1024), exact=True)),
+        (replace(EXPERTS, compute="fp8"), None),
+        (EXPERTS.up, None),
+    ],
+)
+def test_every_kernel_has_its_table_and_its_point_there(noun: Gemm, expected: Place | None, profile: Profile) -> None:
+    assert place(noun, profile) == expected
+
+
+def test_another_model_s_experts_stand_at_equal_work_in_the_nearest_model_s_table(profile: Profile) -> None:
+    """Of 128 experts 16 are here, each with the width and the copies that table's have: there too 16 of 64."""
+    alike = replace(EXPERTS, experts=128, groups=16, rows=2048)
+    found = place(alike, profile)
+    assert found == Place(table="moe/bf16/4096x2048x8x64", point=(2, 4, 1024), exact=False)
+
+
+def test_skewed_routing_has_tables_of_its_own(profile: Profile) -> None:
+    found = expert_place(EXPERTS, profile, "1.2")
+    assert found is not None
+    assert found.table == "moe-1.2/bf16/4096x2048x8x64"
+    assert expert_place(EXPERTS, profile, "1.01") is None
+
+
+def test_a_measured_time_is_roofline_and_floor_times_what_the_table_says(profile: Profile) -> None:
+    gpu = replace(ideal_gpu(), profile=profile)
+    r = float(profile.tables["gemm/bf16"].grid.values[1, 1, 1])
+    time = gpu.kernel_time(GEMM)
+    assert time.seconds == pytest.approx((max(gpu.bare(GEMM)) + 2e-6) * exp(r), rel=1e-6)
+    assert (time.provenance, time.table, time.outside) == ("measured", "gemm/bf16", False)
+    beyond = gpu.kernel_time(replace(GEMM, m=1e5))
+    assert (beyond.provenance, beyond.outside) == ("fitted", True)
+    elsewhere = replace(gpu, name="other").kernel_time(GEMM)
+    assert (elsewhere.provenance, elsewhere.seconds) == ("fitted", time.seconds)
+
+
+def test_an_expert_layer_takes_its_parts_rooflines_and_one_floor(profile: Profile) -> None:
+    gpu = replace(ideal_gpu(), profile=profile)
+    r = float(profile.tables["moe/bf16/4096x2048x8x64"].grid.values[1, 1, 1])
+    bare = sum(max(gpu.bare(part)) for part in EXPERTS.parts)
+    assert gpu.expert_layer_time(EXPERTS).seconds == pytest.approx((bare + 2e-6) * exp(r), rel=1e-6)

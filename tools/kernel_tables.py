@@ -106,9 +106,11 @@ def _fitted(family: Family, cells: Mapping[str, Mapping[Point, list[tuple[float,
 
 def _column(point: Point) -> Point:
     """A point of attention (four axes) with EVERY_HEAD for as many KV heads as heads; others as they are."""
-    if len(point) == 4 and point[1] == point[0]:
-        return (point[0], EVERY_HEAD, *point[2:])
-    return point
+    if len(point) < 4:
+        return point
+    heads, kv_heads, *rest = point
+    assert kv_heads == heads or kv_heads < EVERY_HEAD
+    return (heads, EVERY_HEAD if kv_heads == heads else kv_heads, *rest)
 
 
 def _sheet(tables: Sequence[Mapping[Point, float]]) -> Sheet:

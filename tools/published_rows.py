@@ -20,7 +20,7 @@ from pathlib import Path
 
 TARGET = Path("simcluster/study/measurements/published.csv")
 COLUMNS = ("id", "regime", "machine", "gpus", "model", "precision", "plan", "phase", "batch", "sequence", "output",
-           "metric", "measured", "status", "waits_for", "clean", "fitted", "source", "notes")  # fmt: skip
+           "kv_reads", "metric", "measured", "status", "waits_for", "clean", "fitted", "source", "notes")  # fmt: skip
 
 SCHEDULER = "in-flight batching: a scheduler of requests"
 OVERLAP = "overlap of two microbatches"
@@ -63,6 +63,11 @@ _REMARKS = {
 }
 
 
+BEFORE_XQA = ("trtllm05-", "trtllm061-")
+"""Engines whose decode attention read the cache once per query head.  TensorRT-LLM shares it between the query heads of
+a group since 0.8 (NVIDIA, "XQA kernel provides 2.4x more Llama-70B throughput", TensorRT-LLM blog, 2024)."""
+
+
 def rows(raw: Path) -> list[dict[str, str]]:
     """Every inference and training run of the raw table, ready ones first."""
     with raw.open(newline="", encoding="utf-8") as file:
@@ -92,6 +97,7 @@ def _row(line: dict[str, str]) -> dict[str, str]:
         "batch": _batch(line),
         "sequence": line["isl"],
         "output": line["osl"] if phase == "generate" else "0",
+        "kv_reads": "per_query_head" if line["id"].startswith(BEFORE_XQA) else "per_kv_head",
         "metric": metric,
         "measured": f"{_measured(line):.8g}",
         "status": "ready" if ready else "waiting",

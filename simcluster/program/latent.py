@@ -19,12 +19,18 @@ def lower_latent(tape: Tape, share: Share, latent: Latent) -> None:
     model, types, tokens = share.model, share.model.precision, share.tokens
     compute = types.bytes_of("compute")
     down = projection(share, m=tokens, n=latent.compressed, k=model.hidden, writes="compute")
-    tape.compute("attention.qkv", down, makes={"latents": tokens * latent.compressed * compute}, frees=("normed",))
+    read_later = () if latent.q_rank is not None else ("normed",)
+    tape.compute(
+        "attention.qkv",
+        down,
+        makes={"latents": tokens * latent.compressed * compute},
+        frees=() if read_later else ("normed",),
+    )
     latents = tokens * ((latent.q_rank or 0) + latent.kv_rank) * compute
     tape.compute("norm", ElementWise(read_bytes=latents, write_bytes=latents), makes={})
     query = share.heads * latent.query_dim
     up = projection(share, m=tokens, n=query, k=latent.q_rank or model.hidden, writes="compute")
-    tape.compute("attention.qkv", up, makes={"queries": tokens * query * compute})
+    tape.compute("attention.qkv", up, makes={"queries": tokens * query * compute}, frees=read_later)
     decode = share.workload.phase == "decode"
     if not decode:
         keys_values = share.heads * (latent.nope_dim + latent.value_dim)
@@ -67,15 +73,15 @@ def latent_core(share: Share, latent: Latent) -> LatentAttention:
 
 
 def _per_head(share: Share, *, n: int, k: int) -> GroupedGemm:
-    """One product per head: its tokens by a matrix of its own."""
+    """One product per head: its tokens by a matrix of its own, in the core's number type."""
     types = share.model.precision
     return GroupedGemm(
         rows=share.tokens * share.heads,
         n=n,
         k=k,
         groups=share.heads,
-        compute=types.compute,
-        input_bytes=types.bytes_of("compute"),
+        compute=types.attention,
+        input_bytes=types.bytes_of("attention"),
         weight_bytes=types.bytes_of("weights"),
-        output_bytes=types.bytes_of("compute"),
+        output_bytes=types.bytes_of("attention"),
     )

@@ -10,7 +10,7 @@ from simcluster.scenario.hardware import DEFAULT_COMPUTE_EFFICIENCY
 from simcluster.scenario.schema import PRECISION_PARTS
 
 REPLACING_PROFILE = (("efficiency",), ("launch_overhead",))
-"""Keys of a GPU that say themselves what its measured profile says; setting one takes the profile away."""
+"""Keys of a GPU that say themselves what its measured profile says; another value takes the profile away."""
 
 LONGEST_PATH = 200
 """Characters of the longest path that is looked at."""
@@ -47,7 +47,7 @@ def apply(document: Document, assignment: str) -> None:
         node = child
     if path[0] == "plan" and len(path) == 2:
         node.pop("name", None)
-    if path[:2] == ("cluster", "gpu") and path[2:3] in REPLACING_PROFILE:
+    if path[:2] == ("cluster", "gpu") and path[2:3] in REPLACING_PROFILE and node.get(str(path[-1])) != found.root:
         _gpu_tree(document.root).pop("profile", None)
     node[str(path[-1])] = found.root
     document.places = {place: where for place, where in document.places.items() if place[: len(path)] != path}

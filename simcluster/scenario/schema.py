@@ -52,6 +52,17 @@ class PrecisionForm(Form):
     vocabulary: Precision | None = None
 
 
+def _layers(value: object) -> object:
+    """One message for both ways of writing it."""
+    listed = value if isinstance(value, list) else [value]
+    if any(type(one) is not int or one < 0 for one in listed):
+        raise ValueError("expected how many layers lead, such as 3, or their indices, such as [0, 2]")
+    return value
+
+
+DenseLayers = Annotated[int | list[int], BeforeValidator(_layers)]
+
+
 class ModelForm(Form):
     """A model; with `moe`, the first `dense_layers` layers (or those listed) have `mlp` instead."""
 
@@ -63,7 +74,7 @@ class ModelForm(Form):
     head_dim: Count | None = None
     mlp: MlpForm | None = None
     moe: MoeForm | None = None
-    dense_layers: Annotated[int, Field(ge=0)] | list[Annotated[int, Field(ge=0)]] = 0
+    dense_layers: DenseLayers = 0
     latent: LatentForm | None = None
     window: Count | None = None
     full_every: Annotated[int, Field(ge=0)] = 0

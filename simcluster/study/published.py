@@ -14,7 +14,7 @@ from simcluster.units import format_exact, show_bytes
 
 PUBLISHED = "published.csv"
 
-HOST_OVERHEAD_S = 0.0
+HOST_OVERHEAD_S = 3.6e-3
 """Seconds the host adds to every step of these runs; one number for all of them, fixed on the fitted rows."""
 
 GPUS_PER_NODE = 8
@@ -55,6 +55,7 @@ class Case:
     batch: int
     sequence: int
     output: int
+    kv_reads: str
     metric: str
     measured: float
     ready: bool
@@ -109,6 +110,7 @@ def _case(row: Line) -> Case:
         batch=row.count("batch", least=int(ready)),
         sequence=row.count("sequence"),
         output=row.count("output", least=int(phase == "generate")),
+        kv_reads=row.one_of("kv_reads", "per_kv_head", "per_query_head"),
         metric=row.one_of("metric", *METRICS),
         measured=row.number("measured"),
         ready=ready,
@@ -125,9 +127,10 @@ def scenario(case: Case, host_overhead_s: float = HOST_OVERHEAD_S) -> tuple[str,
 
     GPUs that do not fill a node are alone in theirs. A run that was measured did fit, so memory is not asked.
     """
-    workload = {"phase": case.phase, "batch": case.batch, "sequence": case.sequence}
+    workload: dict[str, str | int] = {"phase": case.phase, "batch": case.batch, "sequence": case.sequence}
     if case.phase == "generate":
         workload["output"] = case.output
+        workload["kv_reads"] = case.kv_reads
     if host_overhead_s:
         workload["host_overhead"] = format_exact(host_overhead_s, "seconds")
     sections = {"cluster": case.machine, "model": case.model, "plan": case.plan}

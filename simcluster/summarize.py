@@ -8,7 +8,7 @@ from statistics import fmean
 
 from simcluster.cluster.cluster import Cluster
 from simcluster.gpu.gpu import Gpu, KernelTime, Provenance
-from simcluster.kernels import GroupedGemm, Kernel
+from simcluster.kernels import Attention, GroupedGemm, Kernel, LatentAttention
 from simcluster.plan import balance, memory, modules
 from simcluster.plan.degrees import Plan
 from simcluster.plan.name import other_reading
@@ -72,10 +72,6 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
     )
 
 
-_MOST_TERMS = 6
-"""Distinct kernels of one name that are written out; of more, the first and the last."""
-
-
 def _work(program: Program) -> dict[str, Work]:
     """Counted FLOPs of a step by operation name, mean over GPUs; the formula has each distinct kernel once and how
     often."""
@@ -84,13 +80,27 @@ def _work(program: Program) -> dict[str, Work]:
     for name in dict.fromkeys(operation.name for operation in counted):
         kernels = [(_mean_kernel(op), op.times) for op in counted if op.name == name]
         times: Counter[str] = Counter()
-        for kernel, count in kernels:
+        for kernel, count in _at_mean_context(kernels):
             times[kernel.arithmetic] += count
-        formula = [f"{count:,} x ({factors})" for factors, count in times.items()]
-        if len(formula) > _MOST_TERMS:
-            formula[1:-1] = ["…"]
-        work[name] = Work(flops=sum(count * kernel.flops for kernel, count in kernels), formula=" + ".join(formula))
+        formula = " + ".join(f"{count:,} x ({factors})" for factors, count in times.items())
+        work[name] = Work(flops=sum(count * kernel.flops for kernel, count in kernels), formula=formula)
     return work
+
+
+def _at_mean_context(kernels: list[tuple[Kernel, int]]) -> list[tuple[Kernel, int]]:
+    """Attention cores of decode steps, whose FLOPs grow by the context, as one at their mean context each."""
+    others: list[tuple[Kernel, int]] = []
+    cores: dict[Attention | LatentAttention, list[tuple[float, int]]] = {}
+    for kernel, count in kernels:
+        match kernel:
+            case Attention(causal=False, window=None) | LatentAttention(absorbed=True):
+                cores.setdefault(replace(kernel, keys=0.0), []).append((kernel.keys, count))
+            case _:
+                others.append((kernel, count))
+    for core, contexts in cores.items():
+        times = sum(count for _, count in contexts)
+        others.append((replace(core, keys=sum(keys * count for keys, count in contexts) / times), times))
+    return others
 
 
 def _mean_kernel(operation: Compute) -> Kernel:

@@ -37,10 +37,9 @@ def command(
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
-    result = simulate(compiled, fold=fold)
+    result, allowed = simulate(compiled, fold=fold), capacity(compiled)
     if out is not None:
-        folder.write(out, compiled, result)
-    allowed = capacity(compiled)
+        folder.write(out, compiled, result, allowed)
     if as_json:
         click.echo(machine.result_json(result, allowed))
         return 0 if result.fits else 1

@@ -117,8 +117,7 @@ class LatentAttention:
     @property
     def arithmetic(self) -> str:
         """Its FLOPs as factors."""
-        factors = " x ".join(map(show_count, (2, self.batch, self.pairs, self.heads)))
-        return f"{factors} x ({self.widths[0]} + {self.widths[1]})"
+        return " x ".join(map(show_count, (2, self.batch, self.pairs, self.heads, sum(self.widths))))
 
     @property
     def bytes(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
@@ -14,6 +16,9 @@ from simcluster.timeline.totals import OperationTotal
 from simcluster.units import show_bytes, show_flop, show_percent, show_seconds
 
 _BAR = 30
+
+_SOURCE = 88
+"""Characters of a line of a source."""
 
 _STATES = (
     ("compute_busy", "computing"),
@@ -268,5 +273,8 @@ def _checks_in_short(result: Result) -> str:
 
 
 def _provenance(result: Result) -> str:
-    rows = [(name, source.kind, source.source) for name, source in result.provenance.items()]
+    rows = []
+    for name, source in result.provenance.items():
+        first, *more = textwrap.wrap(source.source, width=_SOURCE)
+        rows += [(name, source.kind, first), *(("", "", line) for line in more)]
     return section("Where times come from", grid(rows))

@@ -24,9 +24,8 @@ def test_the_formula_of_every_operation_gives_its_flops(path: Path) -> None:
     result = simcluster.simulate(simcluster.load(path))
     assert result.work
     for name, work in result.work.items():
-        terms = re.findall(r"(\d+) x \((.*?)\)(?= \+ |$)", work.formula)
-        assert sum(int(times) * product(factors) for times, factors in terms) == pytest.approx(work.flops, rel=1e-9), (
-            name
-        )
+        terms = re.findall(r"([\d,]+) x \((.*?)\)(?= \+ |$)", work.formula)
+        added = sum(int(times.replace(",", "")) * product(factors) for times, factors in terms)
+        assert added == pytest.approx(work.flops, rel=1e-9), name
     counted = {row.name: row.flops for row in result.by_operation if row.flops}
     assert {name: work.flops for name, work in result.work.items()} == pytest.approx(counted, rel=1e-9)

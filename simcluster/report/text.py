@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from simcluster.report import budget
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.timeline import metric
@@ -35,7 +36,11 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
     if result.timeline is not None:
         parts += [_phases(result)] if result.generates else []
         parts += [_states(result), _operations(result), _communication(result)]
-    parts += [_memory(result)] + ([limits(result, capacity)] if capacity is not None else []) + [_compute(result)]
+    parts += (
+        [budget.memory(result)]
+        + ([budget.limits(result, capacity)] if capacity is not None else [])
+        + [_compute(result)]
+    )
     if result.timeline is not None:
         parts += [_links(result)]
     parts += [_checks_in_short(result)] + ([_changes(changes)] if changes is not None else []) + [_provenance(result)]
@@ -206,31 +211,6 @@ def _changes(changes: Table) -> str:
     ]
     body = grid(rows, right=(1, 2)) if rows else "none of the plans and upgrades tried makes the step faster"
     return section(f"{changes.title} (each simulated; latency of a step)", body)
-
-
-def _memory(result: Result) -> str:
-    total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
-    rows = [(name, show_bytes(part.bytes), part.formula) for name, part in result.memory.items() if part.bytes]
-    rows.append(("total", show_bytes(total), f"{show_percent(total / capacity)} of {show_bytes(capacity)}"))
-    return section("Memory of the fullest GPU", grid(rows, right=(1,)))
-
-
-def limits(result: Result, capacity: Capacity) -> str:
-    """The largest batch and context, or what would make the plan fit."""
-    sizes = f"batch {capacity.largest_batch:,} or {capacity.length_name} {capacity.largest_length:,} tokens"
-    if result.fits:
-        return f"Largest that fits, all else as it is: {sizes}."
-    rows = [
-        (
-            f"--set '{remedy.change}'",
-            f"{show_percent(remedy.memory_fraction)} of a GPU's memory",
-            show_seconds(remedy.latency_s),
-        )
-        for remedy in capacity.remedies
-    ]
-    body = grid(rows, right=(1, 2)) if rows else "none of the plans, sizes, number types and GPUs tried fits"
-    small = "not even one sequence fits" if capacity.largest_batch == 0 else f"largest that fits: {sizes}"
-    return section("What would fit (each simulated; latency of a step)", f"{body}\n\nAll else as it is, {small}.")
 
 
 def _compute(result: Result) -> str:

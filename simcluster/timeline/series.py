@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from simcluster.timeline.links import link_utilization, overlap_s
+from simcluster.timeline.parts import Floats, Parts
 from simcluster.timeline.states import state_seconds
-from simcluster.timeline.timeline import Floats, Parts, Timeline
+from simcluster.timeline.timeline import Timeline
 
 BINS = 100
 

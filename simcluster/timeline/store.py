@@ -14,9 +14,10 @@ import numpy as np
 
 from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
+from simcluster.timeline.parts import Segment
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
 from simcluster.timeline.states import states
-from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Segment, Timeline, Tracks, Wiring
+from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
 
 _SPANS = ("track", "step", "operation", "arrive_s", "start_s", "finish_s")
 _TRACKS = ("of_rank", "count", "first")

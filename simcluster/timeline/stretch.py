@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simcluster.timeline.timeline import Segment, Timeline
+from simcluster.timeline.parts import Segment
+from simcluster.timeline.timeline import Timeline
 
 
 def stretched(timeline: Timeline, parts: Sequence[tuple[str, int, int, float]]) -> Timeline:

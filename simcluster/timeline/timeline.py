@@ -10,8 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from simcluster.timeline.parts import Floats as Floats
+from simcluster.timeline.parts import Ints as Ints
+from simcluster.timeline.parts import Parts, Segment
+
 Stream = Literal["compute", "communication"]
 
 
@@ -147,17 +149,6 @@ class Folding:
     split_by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A part of a generation, up to `end_s`: the prefill of `length` tokens a sequence, or `times` decode steps as one
-    stretched step with a cache of `length`, their mean."""
-
-    name: str
-    times: int
-    length: float
-    end_s: float
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Timeline:
     """Spans of all tracks as parallel columns, in the order they ended on each track.
@@ -227,19 +218,6 @@ class Timeline:
         ends = np.zeros(self.steps)
         np.maximum.at(ends, self.step, self.finish_s)
         return Parts(end_s=ends, steps=np.ones(self.steps, dtype=np.int64))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Parts:
-    """Stretches of a run one after another: when the slowest rank ended each, and how many steps it is made of."""
-
-    end_s: Floats
-    steps: Ints
-
-    @property
-    def latency_s(self) -> Floats:
-        """Seconds of one step of each part."""
-        return np.asarray(np.diff(np.append(0.0, self.end_s)) / self.steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

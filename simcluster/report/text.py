@@ -36,11 +36,8 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
     if result.timeline is not None:
         parts += [_phases(result)] if result.generates else []
         parts += [_states(result), _operations(result), _communication(result)]
-    parts += (
-        [budget.memory(result)]
-        + ([budget.limits(result, capacity)] if capacity is not None else [])
-        + [_compute(result)]
-    )
+    parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
+    parts += [_compute(result)]
     if result.timeline is not None:
         parts += [_links(result)]
     parts += [_checks_in_short(result)] + ([_changes(changes)] if changes is not None else []) + [_provenance(result)]

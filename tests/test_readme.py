@@ -51,7 +51,8 @@ def test_a_block_of_commands_runs(block: str, tmp_path: Path) -> None:
 def test_a_scenario_compiles(block: str) -> None:
     whole = {**yaml.safe_load(blocks("yaml")[0])}
     for key, value in yaml.safe_load(block).items():
-        whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
+        before = whole.get(key)
+        whole[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
     whole["workload"]["batch"] = {"per_gpu": 2}
     assert compile_text(yaml.safe_dump(whole), "README.md").cluster.gpus == 8 * whole["cluster"]["nodes"]
 

@@ -18,17 +18,19 @@ def memory(result: Result) -> str:
 
 def limits(result: Result, capacity: Capacity) -> str:
     """The largest batch and context, or what would make the plan fit."""
-    sizes = f"batch {capacity.largest_batch:,} or {capacity.length_name} {capacity.largest_length:,} tokens"
+    sizes = f"batch {capacity.largest_batch:,}"
+    if capacity.largest_length:
+        sizes += f" or {capacity.length_name} {capacity.largest_length:,} tokens"
     if result.fits:
         return f"Largest that fits, all else as it is: {sizes}."
     rows = [
         (
-            f"--set '{remedy.change}'",
+            " ".join(f"--set '{change}'" for change in remedy.changes),
             f"{show_percent(remedy.memory_fraction)} of a GPU's memory",
             show_seconds(remedy.latency_s),
         )
         for remedy in capacity.remedies
     ]
     body = grid(rows, right=(1, 2)) if rows else "none of the plans, sizes, number types and GPUs tried fits"
-    small = "not even one sequence fits" if capacity.largest_batch == 0 else f"largest that fits: {sizes}"
+    small = "not even one sequence a replica fits" if capacity.largest_batch == 0 else f"largest that fits: {sizes}"
     return section("What would fit (each simulated; latency of a step)", f"{body}\n\nAll else as it is, {small}.")

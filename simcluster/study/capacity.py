@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from simcluster.errors import InputError
@@ -21,8 +21,7 @@ ENOUGH = 3
 
 def capacity(scenario: Scenario) -> Capacity:
     """Limits, found by counting memory again and again, and for a plan that does not fit up to three remedies."""
-    replicas = scenario.plan.degrees.dp
-    batch = replicas * _largest(lambda count: _fraction(_with_batch(scenario, count * replicas)))
+    batch = largest_batch(scenario)
     length = _largest(lambda count: _fraction(_with_length(scenario, count)))
     name = "context" if scenario.workload.phase == "decode" else "sequence"
     fits = _fraction(scenario) <= 1
@@ -32,6 +31,12 @@ def capacity(scenario: Scenario) -> Capacity:
         length_name=name,
         remedies=() if fits else _remedies(scenario, batch, length, name),
     )
+
+
+def largest_batch(scenario: Scenario) -> int:
+    """The most sequences of the whole deployment, a multiple of its replicas; 0 if not one each fits."""
+    replicas = scenario.plan.degrees.dp
+    return replicas * _largest(lambda count: _fraction(_with_batch(scenario, count * replicas)))
 
 
 def _fraction(scenario: Scenario) -> float:
@@ -71,31 +76,66 @@ def _largest(fraction: Callable[[int], float]) -> int:
 
 
 def _remedies(scenario: Scenario, batch: int, length: int, name: str) -> tuple[Remedy, ...]:
-    """The fastest change of each kind that makes the plan fit, each simulated, until there are enough; then others."""
+    """The fastest change of each kind that makes the plan fit, each simulated, until there are enough; then others.
+
+    Where those are too few, changes that make room for a larger batch, together with that batch, the largest first.
+    """
     found: list[Remedy] = []
     others: list[Remedy] = []
-    for kind in (_plans(scenario), _less(batch, length, name), _narrower(), _larger()):
-        fitting = [remedy for change in kind if (remedy := _tried(scenario, change)) is not None]
+    kinds = (tuple(_plans(scenario)), _less(batch, length, name), NARROWER, LARGER)
+    for kind in kinds:
+        fitting = [remedy for change in kind if (remedy := _tried(scenario, (change,))) is not None]
         fitting.sort(key=lambda remedy: remedy.latency_s)
         found += fitting[:1]
         others += fitting[1:]
         if len(found) >= ENOUGH:
             break
-    return tuple((found + others)[:ENOUGH])
+    found = (found + others)[:ENOUGH]
+    roomier = [(change, _room(scenario, change)) for change in (*LARGER, *NARROWER, *kinds[0])] if batch else []
+    for change, most in sorted(roomier, key=lambda one: -one[1]):
+        if most > batch and len(found) < ENOUGH:
+            remedy = _tried(scenario, (change, f"workload.batch={most}"))
+            found += [remedy] if remedy is not None else []
+    return tuple(found)
 
 
-def _tried(scenario: Scenario, change: str) -> Remedy | None:
-    """The scenario with `--set change` simulated; None where that is no scenario or does not fit either."""
+def _changed(scenario: Scenario, changes: Sequence[str]) -> Scenario | None:
+    """The scenario with each of `--set changes`; None where that is no scenario."""
     try:
-        changed = compile_text(render(replace(scenario, expect=())), "the scenario", [change])
+        return compile_text(render(replace(scenario, expect=())), "the scenario", changes)
     except InputError:
         return None
-    if _fraction(changed) > 1:
+
+
+def _tried(scenario: Scenario, changes: tuple[str, ...]) -> Remedy | None:
+    """The changed scenario simulated; None where there is none or it does not fit either."""
+    changed = _changed(scenario, changes)
+    if changed is None or _fraction(changed) > 1:
         return None
     result = simulate(changed)
     latency_s = result.metrics["latency_s"]
     assert latency_s is not None
-    return Remedy(change=change, memory_fraction=result.memory_fraction, latency_s=latency_s)
+    return Remedy(changes=changes, memory_fraction=result.memory_fraction, latency_s=latency_s)
+
+
+def _room(scenario: Scenario, change: str) -> int:
+    """The largest batch of the changed scenario if it is not as large as the one asked for; else 0."""
+    changed = _changed(scenario, (change,))
+    if changed is None:
+        return 0
+    most = largest_batch(changed)
+    return most if most < scenario.workload.batch else 0
+
+
+def _less(batch: int, length: int, name: str) -> tuple[str, ...]:
+    return tuple(f"workload.{key}={most}" for key, most in (("batch", batch), (name, length)) if most)
+
+
+NARROWER = ("model.precision=fp8", "model.precision.weights=int4")
+"""Number types that take less memory."""
+
+LARGER = ("cluster.gpu=h200-sxm", "cluster.gpu=b200-sxm")
+"""GPUs with more."""
 
 
 def _plans(scenario: Scenario) -> Iterator[str]:
@@ -108,20 +148,3 @@ def _plans(scenario: Scenario) -> Iterator[str]:
         for ep in (8, 16, 32, 64, 128):
             if experts and experts % ep == 0 and gpus % (ep * tp) == 0:
                 yield f"plan=EP{ep}_TP{tp}"
-
-
-def _less(batch: int, length: int, name: str) -> Iterator[str]:
-    if batch:
-        yield f"workload.batch={batch}"
-    if length:
-        yield f"workload.{name}={length}"
-
-
-def _narrower() -> Iterator[str]:
-    yield "model.precision=fp8"
-    yield "model.precision.weights=int4"
-
-
-def _larger() -> Iterator[str]:
-    for name in ("h200-sxm", "b200-sxm"):
-        yield f"cluster.gpu={name}"

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """A change with which a plan fits that did not: the `--set` that makes it, the fullest GPU's memory over its
+    """Changes with which a plan fits that did not, each the value of a `--set`; the fullest GPU's memory over its
     capacity then, and a step's latency."""
 
-    change: str
+    changes: tuple[str, ...]
     memory_fraction: float
     latency_s: float
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simcluster.audit.audit import audit
+from simcluster.plan import memory
 from simcluster.plan.layout import Layout
 from simcluster.plan.share import Share
-from simcluster.program.generation import lower_generation
+from simcluster.program.generation import lower_generation, steps
 from simcluster.program.lower import lower
-from simcluster.program.program import Program
+from simcluster.program.program import Program, live_bytes
 from simcluster.replay.run import Fold as Fold
 from simcluster.replay.run import run
 from simcluster.scenario.scenario import Scenario
@@ -32,17 +33,21 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
 
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
     """
-    result = sized(scenario, POINTS[0])
+    share = _share(scenario)
+    result = summarize(scenario, share, _program(scenario, share, POINTS[0]))
     if result.fits:
         timeline = _finest(scenario, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
     return replace(result, checks=audit(result, scenario.expect))
 
 
-def sized(scenario: Scenario, points: int = 1) -> Result:
-    """What is known without a replay, memory above all; nothing is audited."""
+def memory_fraction(scenario: Scenario) -> float:
+    """The fullest GPU's memory over its capacity, without a replay."""
     share = _share(scenario)
-    return summarize(scenario, share, _program(scenario, share, points))
+    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
+    resident = sum(part.bytes for part in memory.resident(share).values()) + scenario.reserved_memory_bytes
+    live = [live_bytes(lower(part, layout).fullest) for part in steps(share)]
+    return (resident + max(live)) / scenario.cluster.gpu.memory_bytes
 
 
 def _share(scenario: Scenario) -> Share:

@@ -109,7 +109,7 @@ class Gpu:
         table = self.profile.tables[found.table]
         r, inside = table.grid.at(found.point)
         inside = inside and found.exact
-        floor_s = table.floor_s if layer is None else table.floor_s / len(layer.parts)
+        floor_s = table.floor_s if layer is None else table.floor_s / layer.PARTS
         kind: Provenance = "measured" if inside and self.profile.gpu == self.name else "fitted"
         time = _timed(*self.bare(kernel), floor_s, exp(r), kind)
         return KernelTime(

@@ -20,7 +20,7 @@ from math import log
 from typing import assert_never
 
 from simcluster.gpu.profile import Profile
-from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, GroupedGemm, LatentAttention, Precision
+from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, GroupedGemm, LatentAttention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,99 +32,110 @@ class Place:
     exact: bool
 
 
-Shape = Gemm | GroupedGemm | Attention | LatentAttention | ExpertLayer
+Shape = Gemm | Attention | LatentAttention | ExpertLayer
+"""What a table holds."""
 
 
-def place(shape: Shape, profile: Profile) -> Place | None:
-    """Where the profile knows the kernel; None where it has no table of its kind."""
+def own(shape: Shape) -> tuple[str, tuple[float, ...]]:
+    """The name of the table that holds such kernels, and the kernel's point there."""
     match shape:
         case Gemm():
-            return _gemm(profile, shape)
-        case Attention(causal=True):
-            plain = shape.window is None and shape.keys == shape.queries
-            return _attention(profile, "attention_prefill", shape, shape.queries, plain)
+            return f"gemm/{shape.compute}", (shape.m, shape.n, shape.k)
         case Attention():
-            return _attention(profile, "attention_decode", shape, shape.keys, shape.window is None)
-        case LatentAttention(absorbed=True):
-            return _latent(profile, "mla_decode", shape, shape.keys, True)
+            head, length = ("prefill", shape.queries) if shape.causal else ("decode", shape.keys)
+            table = f"attention_{head}/{shape.compute}/{shape.kv_cache}/{shape.head_dim:g}"
+            return table, (shape.heads, shape.kv_heads, shape.batch, length)
         case LatentAttention():
-            return _latent(profile, "mla_prefill", shape, shape.queries, shape.keys == shape.queries)
+            head, length = ("decode", shape.keys) if shape.absorbed else ("prefill", shape.queries)
+            return f"mla_{head}/{shape.compute}/{shape.kv_cache}", (shape.heads, shape.batch, length)
         case ExpertLayer():
-            return expert_place(shape, profile, shape.skew or None)
-        case GroupedGemm():
-            return None
+            head = f"moe-{shape.skew}" if shape.skew else "moe"
+            sizes = f"{shape.hidden}x{shape.inner}x{shape.top_k}x{shape.experts}{'' if shape.gated else '/plain'}"
+            return f"{head}/{shape.compute}/{sizes}", (shape.tp, shape.ep, shape.tokens)
         case _:
             assert_never(shape)
 
 
-def _gemm(profile: Profile, shape: Gemm) -> Place | None:
-    """Measured are products of equal types; one that only stores its weights narrower has their efficiency."""
-    table = f"gemm/{shape.compute}"
-    if table not in profile.tables:
+def plain(shape: Shape) -> bool:
+    """Whether it is of the kind that tables are measured with: operands of the compute type, no window, no cached
+    prefix before a prefill."""
+    match shape:
+        case Gemm():
+            return shape.weight_bytes == BYTES_PER_ELEMENT[shape.compute]
+        case Attention():
+            return shape.window is None and (not shape.causal or shape.keys == shape.queries)
+        case LatentAttention():
+            return shape.absorbed or shape.keys == shape.queries
+        case ExpertLayer():
+            return True
+        case _:
+            assert_never(shape)
+
+
+def place(shape: Shape | GroupedGemm, profile: Profile) -> Place | None:
+    """Where the profile knows the kernel; None where it has no table of its kind.
+
+    A GEMM that only stores its weights narrower has the efficiency of equal types.
+    """
+    if isinstance(shape, GroupedGemm):
         return None
-    alike = shape.weight_bytes == BYTES_PER_ELEMENT[shape.compute]
-    return Place(table=table, point=(shape.m, shape.n, shape.k), exact=alike)
-
-
-def _attention(profile: Profile, head: str, shape: Attention, length: float, plain: bool) -> Place | None:
-    """`plain` unless windows or a cached prefix make it another kernel than the measured one."""
-    point = (shape.heads, shape.kv_heads, shape.batch, length)
-    return _nearest(profile, head, (shape.compute, shape.kv_cache, f"{shape.head_dim:g}"), point, plain)
-
-
-def _latent(profile: Profile, head: str, shape: LatentAttention, length: float, plain: bool) -> Place | None:
-    return _nearest(profile, head, (shape.compute, shape.kv_cache), (shape.heads, shape.batch, length), plain)
-
-
-def _nearest(
-    profile: Profile, head: str, kinds: tuple[str, ...], point: tuple[float, ...], plain: bool
-) -> Place | None:
-    """The point in the table of these kinds, or in the nearest one."""
-    table, alike = _nearest_table(profile, head, kinds)
-    return None if table is None else Place(table=table, point=point, exact=plain and alike)
+    if isinstance(shape, ExpertLayer):
+        return _experts(shape, profile)
+    table, point = own(shape)
+    if isinstance(shape, Gemm):
+        return Place(table=table, point=point, exact=plain(shape)) if table in profile.tables else None
+    nearest = _nearest_table(profile, table)
+    return None if nearest is None else Place(table=nearest, point=point, exact=plain(shape) and nearest == table)
 
 
 @lru_cache(maxsize=1024)
-def _nearest_table(profile: Profile, head: str, kinds: tuple[str, ...]) -> tuple[str | None, bool]:
-    """The table of these kinds, or the one that differs in the fewest, and whether none does; the nearest head size of
+def _nearest_table(profile: Profile, wanted: str) -> str | None:
+    """The table of that name, or of its kind the one that differs in the fewest parts; the nearest head size of
     several."""
+    head, *kinds = wanted.split("/")
 
     def distance(table: str) -> tuple[int, float]:
         parts = table.split("/")[1:]
         differing = sum(part != kind for part, kind in zip(parts, kinds, strict=True))
-        last = abs(log(float(parts[-1]) / float(kinds[-1]))) if parts[-1].isdigit() else 0.0
-        return differing, last
+        return differing, abs(log(float(parts[-1]) / float(kinds[-1]))) if parts[-1].isdigit() else 0.0
 
-    best = min(profile.family(head), key=distance, default=None)
-    return best, best is not None and distance(best) == (0, 0.0)
+    return min(profile.family(head), key=distance, default=None)
 
 
-def expert_place(layer: ExpertLayer, profile: Profile, skew: str | None) -> Place | None:
+def _experts(layer: ExpertLayer, profile: Profile) -> Place | None:
     """The table of the layer's model, or of the nearest one, there at the same work per GPU.
 
     Near means alike in hidden size, inner width, copies per token and experts.  In a neighbour's table the point is
     that of equal width per GPU, experts per GPU and tokens per expert.
     """
-    wanted = (layer.hidden, layer.inner, layer.top_k, layer.experts)
-    head = "moe" if skew is None else f"moe-{skew}"
-    found = _nearest_experts(profile, head, layer.compute, layer.gated, wanted)
-    if found is None:
+    table, point = own(layer)
+    if table in profile.tables:
+        return Place(table=table, point=point, exact=True)
+    nearest = _nearest_experts(profile, table)
+    if nearest is None:
         return None
-    sizes, table = found
-    _, inner, top_k, experts = sizes
-    tp, ep = inner / layer.width, experts / layer.groups
+    _, inner, top_k, experts = _sizes(nearest)
     tokens = layer.rows / layer.groups * experts / top_k
-    return Place(table=table, point=(tp, ep, tokens), exact=sizes == wanted)
+    return Place(table=nearest, point=(inner / layer.width, experts / layer.groups, tokens), exact=False)
 
 
 @lru_cache(maxsize=1024)
-def _nearest_experts(
-    profile: Profile, head: str, compute: Precision, gated: bool, wanted: tuple[int, ...]
-) -> tuple[tuple[int, ...], str] | None:
-    """Sizes and name of the table of the nearest model."""
-    tables = [
-        (tuple(int(size) for size in table.split("/")[2].split("x")), table)
+def _nearest_experts(profile: Profile, wanted: str) -> str | None:
+    """The table of the nearest model, alike in skew, number type and gate."""
+    head, compute, _, *gate = wanted.split("/")
+    alike = [
+        table
         for table in profile.family(head)
-        if table.split("/")[1] == compute and table.endswith("/plain") != gated
+        if table.split("/")[1] == compute and table.split("/")[3:] == gate
     ]
-    return min(tables, key=lambda one: sum(abs(log(a / b)) for a, b in zip(one[0], wanted, strict=True)), default=None)
+    sizes = _sizes(wanted)
+
+    def distance(table: str) -> float:
+        return sum(abs(log(a / b)) for a, b in zip(_sizes(table), sizes, strict=True))
+
+    return min(alike, key=distance, default=None)
+
+
+def _sizes(table: str) -> tuple[int, ...]:
+    """Hidden size, inner width, copies per token and experts, from the name of a table of experts."""
+    return tuple(int(size) for size in table.split("/")[2].split("x"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from simcluster.kernels.element_wise import ElementWise
 from simcluster.kernels.precision import Precision
@@ -67,6 +68,9 @@ class ExpertLayer:
     weight_bytes: float
     output_bytes: float
     skew: str = ""
+
+    PARTS: ClassVar[int] = 5
+    """How many kernels `parts` has."""
 
     @property
     def ep(self) -> float:

@@ -35,6 +35,14 @@ def lower_generation(share: Share, layout: Layout, most: int) -> Program:
     )
 
 
+def steps(share: Share) -> tuple[Share, ...]:
+    """The kinds of step a workload has: itself, or prefill and decode, whose activations do not grow with the cache."""
+    workload = share.workload
+    if workload.phase != "generate":
+        return (share,)
+    return tuple(replace(share, workload=one) for one in (workload.prefill(), workload.decode(workload.length)))
+
+
 def blocks(steps: int, most: int) -> tuple[tuple[int, int], ...]:
     """Steps 1 … `steps` in at most `most` runs (first, last), whose lengths differ by at most one."""
     count = min(steps, most)

@@ -22,25 +22,28 @@ from simcluster.program.tape import Tape
 def lower(share: Share, layout: Layout) -> Program:
     """The program of one step: embedding, every layer's attention and feed-forward part, head.
 
-    Embedding and head exist only with a vocabulary.  Each layer is lowered by itself and carries its own index.  The
-    last few programs are kept: a sweep over hardware replays the same one.
+    Embedding and head exist only with a vocabulary.  Every layer has its own operations, which carry its index; those
+    of equal layers are made once and copied.  The last few programs are kept: a sweep over hardware replays the same
+    one.
     """
     tape = Tape(adds=share.model.precision.communication)
     _lower_embedding(tape, share)
+    lowered: dict[tuple[int | None, Mlp | Moe], range] = {}
     for layer in range(share.layers):
         tape.layer = layer
-        lower_attention(tape, share, layer)
-        match share.model.ffn_of(layer):
-            case Moe() as moe:
-                lower_moe(tape, share, moe)
-            case Mlp() as dense:
-                lower_mlp(tape, share, dense)
+        kind = share.model.window_of(layer), share.model.ffn_of(layer)
+        if kind in lowered:
+            tape.repeat(lowered[kind])
+            continue
+        first = len(tape.operations)
+        _lower_layer(tape, share, layer)
+        lowered[kind] = range(first, len(tape.operations))
     tape.layer = None
     _lower_head(tape, share)
     if share.workload.host_overhead_s:
-        first = tape.operations[0]
-        assert isinstance(first, Compute)
-        tape.operations[0] = replace(first, host_s=share.workload.host_overhead_s)
+        opening = tape.operations[0]
+        assert isinstance(opening, Compute)
+        tape.operations[0] = replace(opening, host_s=share.workload.host_overhead_s)
     axes: list[Axis] = [operation.axis for operation in tape.operations if isinstance(operation, Collective)]
     return Program(
         operations=tuple(tape.operations),
@@ -50,6 +53,15 @@ def lower(share: Share, layout: Layout) -> Program:
         tokens=share.workload.tokens,
         shares=share.expert_shares,
     )
+
+
+def _lower_layer(tape: Tape, share: Share, layer: int) -> None:
+    lower_attention(tape, share, layer)
+    match share.model.ffn_of(layer):
+        case Moe() as moe:
+            lower_moe(tape, share, moe)
+        case Mlp() as dense:
+            lower_mlp(tape, share, dense)
 
 
 def _lower_embedding(tape: Tape, share: Share) -> None:

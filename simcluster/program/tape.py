@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from simcluster.kernels import Kernel
 from simcluster.plan.layout import Axis
@@ -83,6 +84,13 @@ class Tape:
             )
         )
         self._free(frees)
+
+    def repeat(self, places: range) -> None:
+        """The operations at `places` once more, in the current layer; they leave alive what they found alive."""
+        by = len(self.operations) - places.start
+        for operation in self.operations[places.start : places.stop]:
+            after = tuple(index + by for index in operation.after) or self._previous()
+            self.operations.append(replace(operation, layer=self.layer, after=after))
 
     def begin(self, tensors: dict[str, float]) -> None:
         """Tensors that are alive before the first operation."""

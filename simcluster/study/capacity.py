@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 
 from simcluster.errors import InputError
-from simcluster.pipeline import simulate, sized
+from simcluster.pipeline import memory_fraction, simulate
 from simcluster.scenario.compile import compile_text
 from simcluster.scenario.render import render
 from simcluster.scenario.scenario import Scenario
@@ -22,9 +23,9 @@ ENOUGH = 3
 def capacity(scenario: Scenario) -> Capacity:
     """Limits, found by counting memory again and again, and for a plan that does not fit up to three remedies."""
     batch = largest_batch(scenario)
-    length = _largest(lambda count: _fraction(_with_length(scenario, count)))
+    length = _largest(lambda count: memory_fraction(_with_length(scenario, count)))
     name = "context" if scenario.workload.phase == "decode" else "sequence"
-    fits = _fraction(scenario) <= 1
+    fits = memory_fraction(scenario) <= 1
     return Capacity(
         largest_batch=batch,
         largest_length=length,
@@ -36,11 +37,7 @@ def capacity(scenario: Scenario) -> Capacity:
 def largest_batch(scenario: Scenario) -> int:
     """The most sequences of the whole deployment, a multiple of its replicas; 0 if not one each fits."""
     replicas = scenario.plan.degrees.dp
-    return replicas * _largest(lambda count: _fraction(_with_batch(scenario, count * replicas)))
-
-
-def _fraction(scenario: Scenario) -> float:
-    return sized(scenario).memory_fraction
+    return replicas * _largest(lambda count: memory_fraction(_with_batch(scenario, count * replicas)))
 
 
 def _with_batch(scenario: Scenario, batch: int) -> Scenario:
@@ -54,25 +51,30 @@ def _with_length(scenario: Scenario, length: int) -> Scenario:
 def _largest(fraction: Callable[[int], float]) -> int:
     """The largest count whose memory is at most 1, by a rising `fraction`; 0 if 1 is too many.
 
-    Memory is nearly a straight line, so that its crossing is guessed first, and the guess then closed in on.
+    Memory is nearly a straight line, so the line through the last two counts that were tried foretells the crossing.
+    Where that creeps, halves are taken.
     """
-    low_use, high = fraction(1), 2
-    if low_use > 1:
+    low, high = (1, fraction(1)), MOST + 1
+    if low[1] > 1:
         return 0
-    slope = fraction(1025) - low_use
-    low = 1
-    if slope > 0:
-        guess = min(MOST, int((1 - low_use) / slope * 1024) + 1)
-        low, high = (guess, guess + 2) if fraction(guess) <= 1 else (max(1, guess // 2), guess)
-        if fraction(low) > 1:
-            low = 1
-    while high < MOST and fraction(high) <= 1:
-        low, high = high, high * 2
-    high = min(high, MOST + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fraction(middle) <= 1 else (low, middle)
-    return low
+    before, tried = low, (1025, fraction(1025))
+    for step in count():
+        if tried[1] <= 1:
+            low = max(low, tried)
+        else:
+            high = min(high, tried[0])
+        if high - low[0] <= 1:
+            return low[0]
+        slope = (tried[1] - before[1]) / (tried[0] - before[0])
+        room = (1 - low[1]) / slope if slope > 0 else MOST
+        guess = (low[0] + high) // 2 if step > HASTE else int(min(low[0] + room, MOST))
+        guess = min(max(guess, low[0] + 1), high - 1)
+        before, tried = tried, (guess, fraction(guess))
+    raise AssertionError("a search in whole numbers ends")
+
+
+HASTE = 12
+"""Straight lines that are followed before halves are taken."""
 
 
 def _remedies(scenario: Scenario, batch: int, length: int, name: str) -> tuple[Remedy, ...]:
@@ -110,7 +112,7 @@ def _changed(scenario: Scenario, changes: Sequence[str]) -> Scenario | None:
 def _tried(scenario: Scenario, changes: tuple[str, ...]) -> Remedy | None:
     """The changed scenario simulated; None where there is none or it does not fit either."""
     changed = _changed(scenario, changes)
-    if changed is None or _fraction(changed) > 1:
+    if changed is None or memory_fraction(changed) > 1:
         return None
     result = simulate(changed)
     latency_s = result.metrics["latency_s"]

@@ -47,6 +47,9 @@ CHOICES = {
     "octave": (0.0, 0.1, 0.2, 0.4, 0.8, 1.6),
 }
 
+FEWEST = 25
+"""With fewer known cells nothing is chosen: the likeness stays the usual one."""
+
 KEPT_BACK = 0.12
 """Share of the known cells that a choice is judged by."""
 
@@ -133,8 +136,10 @@ def chosen(sheets: Sequence[Sheet], *, octaves: bool) -> list[Likeness]:
 
     One number at a time is moved while that helps, twice over all axes; `octaves`: that of the last axis too.
     """
-    halves = [_halved(sheet, np.random.default_rng(number)) for number, sheet in enumerate(sheets)]
     found = [Likeness() for _ in sheets[0].axes]
+    if sum(int(sheet.known.sum()) for sheet in sheets) < FEWEST:
+        return found
+    halves = [_halved(sheet, np.random.default_rng(number)) for number, sheet in enumerate(sheets)]
     if octaves:
         found[-1] = Likeness(octave=0.2)
     best = _error(halves, found)

@@ -59,12 +59,11 @@ def _skewed(gpu: Gpu, layer: ExpertLayer, skew: float) -> KernelTime:
 
     0 stands for equal experts.  Beyond the largest exponent that one's time holds, marked as outside.
     """
-    profile = gpu.profile
-    heads = set() if profile is None else {table.partition("/")[0] for table in profile.tables}
-    known = [(0.0, ""), *sorted((float(head[4:]), head[4:]) for head in heads if head.startswith("moe-"))]
+    skews = () if gpu.profile is None else gpu.profile.skews(layer.compute, layer.gated)
+    known = [(0.0, ""), *sorted((float(one), one) for one in skews)]
     if len(known) == 1:
         what = f"skew {skew:g}: the time of skewed experts is known from measurements only, and {gpu.name} has none"
-        raise InputError(Mistake(what=f"{what}; leave it out, or ask for h100-sxm or h200-sxm"))
+        raise InputError(Mistake(what=f"{what} in {layer.compute}; leave it out, or ask for h100-sxm or h200-sxm"))
     at = min(bisect_right([exponent for exponent, _ in known], skew), len(known) - 1)
     (low, below), (high, above) = known[at - 1], known[at]
     part = min(1.0, (skew - low) / (high - low))

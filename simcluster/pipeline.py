@@ -45,9 +45,11 @@ def memory_fraction(scenario: Scenario) -> float:
     """The fullest GPU's memory over its capacity, without a replay."""
     share = _share(scenario)
     layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
-    resident = sum(part.bytes for part in memory.resident(share).values()) + scenario.reserved_memory_bytes
+    gpu = scenario.cluster.gpu
+    kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
+    resident = sum(part.bytes for part in memory.resident(share).values())
     live = [live_bytes(lower(part, layout).fullest) for part in steps(share)]
-    return (resident + max(live)) / scenario.cluster.gpu.memory_bytes
+    return (kept + resident + max(live)) / gpu.memory_bytes
 
 
 def _share(scenario: Scenario) -> Share:

@@ -34,7 +34,9 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         formula=f"{alive}, alive during {peak.name}, the fullest moment of a step{where}",
         parts={f"the tensor {name}": size for name, size in peak.live.items()},
     )
-    parts["workspace"] = MemoryPart(bytes=scenario.reserved_memory_bytes, formula="gpu.reserved_memory", parts={})
+    kept = {"the runtime": gpu.reserved_memory_bytes, "communication buffers": gpu.communication_buffer_bytes}
+    formula = "gpu.reserved_memory + gpu.communication_buffers"
+    parts["workspace"] = MemoryPart(bytes=sum(kept.values()), formula=formula, parts=kept)
     beside = sum(part.bytes for name, part in parts.items() if name != "activations")
     return Result(
         identity=_identity(scenario, plan),

@@ -12,13 +12,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from simcluster.gpu.fitting import profile_of
 from simcluster.gpu.profile import SUFFIX, write
 from simcluster.scenario import build
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.hardware import GpuForm
+from simcluster.study.kernel_rows import rows
 from tools.kernel_errors import TITLE, held_out, summary, with_errors
-from tools.kernel_rows import rows
-from tools.kernel_tables import profile_of
 
 PROFILES = Path(__file__).resolve().parent.parent / "simcluster" / "gpu" / "profiles"
 

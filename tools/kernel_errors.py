@@ -5,49 +5,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import exp
 
 import numpy as np
 
+from simcluster.gpu.fitting import Measured, families, profile_of
 from simcluster.gpu.gpu import Gpu
-from simcluster.gpu.place import expert_place
+from simcluster.gpu.place import own
 from simcluster.gpu.profile import Profile
-from simcluster.kernels import ExpertLayer
-from tools.kernel_rows import Row
-from tools.kernel_tables import bare_s, families, profile_of
 
 SHARE = 0.15
 """Share of the rows that is kept back to measure errors."""
 
 
-def seconds(gpu: Gpu, row: Row) -> float:
-    """The GPU's time for a row's kernel; an expert layer's with the row's skew."""
-    if not isinstance(row.noun, ExpertLayer):
-        time = gpu.kernel_time(row.noun)
-        assert time.table == row.table
-        return time.seconds
-    if not row.skew:
-        time = gpu.expert_layer_time(row.noun)
-        assert time.table == row.table
-        return time.seconds
-    assert gpu.profile is not None
-    at = expert_place(row.noun, gpu.profile, row.skew)
-    assert at is not None
-    assert at.table == row.table
-    table = gpu.profile.tables[at.table]
-    return (bare_s(gpu, row.noun) + table.floor_s) * exp(table.grid.at(at.point)[0])
-
-
-def errors(gpu: Gpu, profile: Profile, rows: Iterable[Row]) -> dict[str, list[float]]:
+def errors(gpu: Gpu, profile: Profile, rows: Iterable[Measured]) -> dict[str, list[float]]:
     """Relative errors of the predicted times, by table."""
     asked = replace(gpu, profile=profile)
     found: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        found[row.table].append(abs(seconds(asked, row) / row.seconds - 1))
+        time = asked.time(row.shape)
+        assert time.table == own(row.shape)[0]
+        found[time.table].append(abs(time.seconds / row.seconds - 1))
     return found
 
 
-def halves(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+def halves(rows: Sequence[Measured], seed: int) -> tuple[list[Measured], list[Measured]]:
     """The rows to fit and those kept back."""
     back = np.random.default_rng(seed).random(len(rows)) < SHARE
     return (
@@ -56,11 +37,11 @@ def halves(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
     )
 
 
-def held_out(gpu: Gpu, rows: Sequence[Row], seed: int) -> dict[str, list[float]]:
+def held_out(gpu: Gpu, rows: Sequence[Measured], seed: int) -> dict[str, list[float]]:
     """Errors on rows that had no part in the fit."""
     fit, back = halves(rows, seed)
     profile = profile_of(gpu, "", fit)
-    return errors(gpu, profile, [row for row in back if row.table in profile.tables])
+    return errors(gpu, profile, [row for row in back if own(row.shape)[0] in profile.tables])
 
 
 def with_errors(profile: Profile, found: Mapping[str, Sequence[float]]) -> Profile:

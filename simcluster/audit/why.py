@@ -24,7 +24,8 @@ def sentence(result: Result, path: str) -> str:
     if head == "memory" and leaf in result.memory:
         part = result.memory[leaf]
         if not part.bytes:
-            return f"{'gpu.reserved_memory is not set' if leaf == 'workspace' else part.formula}, so it is 0 B"
+            unset = "neither gpu.reserved_memory nor gpu.communication_buffers is set"
+            return f"{unset if leaf == 'workspace' else part.formula}, so it is 0 B"
         return f"{part.formula} = {show_bytes(part.bytes)}"
     if path in ("memory.total", "memory.fraction", "memory.capacity"):
         return _memory(result, leaf)
@@ -38,6 +39,8 @@ def sentence(result: Result, path: str) -> str:
         return _modules(result, head.removeprefix("modules."), leaf)
     if result.timeline is None:
         return f"the plan does not fit: {_memory(result, 'fraction')}"
+    if path in metric.OF_GENERATION:
+        return _generation(result, path)
     match path:
         case "mfu":
             return f"{_mfu(result)}. {time_goes(result)}"
@@ -53,6 +56,31 @@ def sentence(result: Result, path: str) -> str:
             return _traffic(result, leaf)
         case _:
             return f"{path} is {metric.show(path, result.metrics[path])}"
+
+
+def _generation(result: Result, path: str) -> str:
+    """First token, later tokens, or the doubt about them, from the phases of a generation."""
+    timeline = result.timeline
+    assert timeline is not None
+    if not timeline.segments:
+        return f"nothing is generated here, so there is no {path}; workload.phase: generate gives one"
+    prefill, *decode = timeline.segments
+    if path == "ttft_s":
+        return f"the prefill of {prefill.length:,.0f} tokens a sequence ends after {show_seconds(prefill.end_s)}"
+    if not decode:
+        return "the prefill yields the only token"
+    each, spent = timeline.parts.latency_s[1:], timeline.end_s - prefill.end_s
+    steps = sum(segment.times for segment in decode)
+    contexts = f"{len(decode)} contexts from {decode[0].length:,.0f} to {decode[-1].length:,.0f} tokens"
+    if path == "tpot_s":
+        return (
+            f"{show_seconds(spent)} of decoding / {steps:,} steps = {show_seconds(spent / steps)}; simulated at "
+            f"{contexts}: {show_seconds(each[0])} to {show_seconds(each[-1])} a step"
+        )
+    return (
+        f"{steps:,} steps were simulated at {contexts}, where a step takes {show_seconds(each[0])} to "
+        + show_seconds(each[-1])
+    )
 
 
 def distance(claimed: float, actual: float) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": "Simulate a scenario at every point of a grid.",
     "validate": "Print our error against measurements of real machines.",
     "kernel": "Time one kernel on a GPU: achieved rate, bound, provenance.",
+    "calibrate": "Fit your own measured kernels: a profile, and its errors.",
     "collective": "Time one collective on a cluster, as nccl-tests prints it.",
 }
 

@@ -179,8 +179,13 @@ def _kv_heads(heads: Array, columns: Array, kv_heads: Array, every_head: float, 
     heads linear in the logarithm, beyond both ends constant."""
     found = np.empty((len(heads), len(kv_heads), *values.shape[2:]))
     for row, all_heads in enumerate(heads):
-        places = np.where(columns == every_head, all_heads, columns)
-        use = places <= all_heads
-        parts = [np.interp(np.log2(kv_heads), np.log2(places[use]), one) for one in np.eye(int(use.sum()))]
-        found[row] = np.tensordot(np.array(parts).T, values[row][use], axes=1)
+        use = (columns < all_heads) | (columns == every_head)
+        known, of_row = np.log2(np.where(columns == every_head, all_heads, columns)[use]), values[row][use]
+        for place, wanted in enumerate(np.log2(kv_heads)):
+            above = int(np.searchsorted(known, wanted))
+            if above in (0, len(known)):
+                found[row, place] = of_row[min(above, len(known) - 1)]
+                continue
+            part = (wanted - known[above - 1]) / (known[above] - known[above - 1])
+            found[row, place] = of_row[above - 1] * (1 - part) + of_row[above] * part
     return found

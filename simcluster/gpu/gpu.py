@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import exp
 from typing import Literal
 
-from simcluster.gpu.place import place
+from simcluster.gpu.place import Shape, place
 from simcluster.gpu.profile import Profile
 from simcluster.kernels import PEAK_OF, ElementWise, ExpertLayer, Kernel, Precision
 
@@ -37,7 +37,8 @@ class Gpu:
 
     `compute_efficiency` holds one fraction per precision in `peak_flops_per_s`; `memory_efficiency` is the reachable
     fraction of `memory_bytes_per_s`.  `launch_overhead_s` is added to every kernel and counts as computing;
-    `collective_overhead_s` is added to every collective.  Where `profile` knows a kernel, its measured efficiency
+    `collective_overhead_s` is added to every collective.  Of its memory the runtime keeps `reserved_memory_bytes` to
+    itself, and communication libraries `communication_buffer_bytes`.  Where `profile` knows a kernel, its measured efficiency
     replaces the fractions and the overhead.
     """
 
@@ -51,6 +52,8 @@ class Gpu:
     collective_overhead_s: float
     provenance: Provenance
     source: str
+    reserved_memory_bytes: float = 0.0
+    communication_buffer_bytes: float = 0.0
     profile: Profile | None = None
 
     def peak(self, precision: Precision) -> float:
@@ -92,6 +95,10 @@ class Gpu:
             table=longest.table,
             outside=longest.outside,
         )
+
+    def time(self, shape: Shape) -> KernelTime:
+        """Time of a kernel or of a whole expert layer, in seconds."""
+        return self.expert_layer_time(shape) if isinstance(shape, ExpertLayer) else self.kernel_time(shape)
 
     def bare(self, kernel: Kernel) -> tuple[float, float]:
         """Seconds at the datasheet's full rates: of computing, of moving bytes."""

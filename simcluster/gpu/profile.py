@@ -87,6 +87,11 @@ class Profile:
         """Names of the tables that begin with `head`."""
         return self._families.get(head, ())
 
+    def skews(self, compute: str, gated: bool) -> frozenset[str]:
+        """The exponents of expert popularity that experts of this number type were measured with."""
+        parts = (name.split("/") for name in self.tables if name.startswith("moe-"))
+        return frozenset(head[4:] for head, of, _, *gate in parts if of == compute and gated == (not gate))
+
 
 def names() -> tuple[str, ...]:
     """The shipped profiles."""

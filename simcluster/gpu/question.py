@@ -37,6 +37,9 @@ _OPTIONAL: dict[str, dict[str, Size]] = {
 }
 KERNELS = tuple(_REQUIRED)
 
+SIZES = tuple(dict.fromkeys(name for kernel in KERNELS for name in (*_REQUIRED[kernel], *_OPTIONAL[kernel])))
+"""The sizes and switches of all kernels."""
+
 NOPE, ROPE, VALUE, RANK = 128, 64, 128, 512
 """DeepSeek-V3's sizes of latent attention (its config.json, 2024), which the mla kernels have."""
 

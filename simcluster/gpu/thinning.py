@@ -17,7 +17,9 @@ MOST_CELLS = 200_000
 """A sheet has no more cells than that."""
 
 LEAST_KNOWN = 0.02
-"""Share of a sheet's cells that must be measured."""
+"""Share of a sheet's cells that must be measured, of a sheet with more than SMALL."""
+
+SMALL = 2_000
 
 OCTAVES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 """Widths of the bins that are tried, the narrowest first."""
@@ -40,7 +42,7 @@ def thinned(tables: Mapping[str, Mapping[Point, Sequence[Value]]]) -> dict[str, 
 def _bearable(tables: Mapping[str, Mapping[Point, Sequence[Value]]]) -> bool:
     places = zip(*(point for table in tables.values() for point in table), strict=True)
     cells = len(tables) * prod(len(set(axis)) for axis in places)
-    return cells <= MOST_CELLS and sum(map(len, tables.values())) >= LEAST_KNOWN * cells
+    return cells <= SMALL or (cells <= MOST_CELLS and sum(map(len, tables.values())) >= LEAST_KNOWN * cells)
 
 
 def _merged(cells: Iterable[tuple[Point, Sequence[Value]]]) -> dict[Point, list[Value]]:

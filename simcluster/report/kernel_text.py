@@ -7,7 +7,7 @@ from collections.abc import Callable
 from simcluster.report.layout import aligned
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.table import Table
-from simcluster.units import show_bytes, show_bytes_per_s, show_flop, show_flop_per_s, show_percent, show_seconds
+from simcluster.units import plural, show_bytes, show_bytes_per_s, show_flop, show_flop_per_s, show_percent, show_seconds
 
 
 def kernel(shown: Table) -> str:
@@ -17,8 +17,10 @@ def kernel(shown: Table) -> str:
     peak, bandwidth = float(str(row["peak_flops_per_s"])), float(str(row["peak_bytes_per_s"]))
     origin = f"{row['provenance']}"
     if row["table"]:
-        known = f"{row['rows']:,} rows, mean error {show_percent(float(str(row['error'])))} on rows kept back"
-        origin += f": table {row['table']} ({known})"
+        known = "too few to keep any back"
+        if row["error"] is not None:
+            known = f"mean error {show_percent(float(str(row['error'])))} on rows kept back"
+        origin += f": table {row['table']} ({plural(int(str(row['rows'])), 'row')}, {known})"
     rows = [
         ("time", show_seconds(numbers["time_s"])),
         ("computes", f"{_rate(show_flop_per_s, numbers['flops_per_s'], peak)}: {show_flop(numbers['flops'])} "

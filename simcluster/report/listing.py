@@ -65,13 +65,17 @@ def regimes(shown: Table) -> str:
         rows: list[tuple[str, ...]] = [("regime", "points", "mean", "median", "worst", "bias")]
         for row in shown.rows:
             if row["fitted"] == fitted:
-                shares = [units.show_percent(float(str(row[name]))) for name in ("mean", "median", "worst")]
-                rows.append((str(row["regime"]), f"{row['points']:,}", *shares, _signed(row["bias"])))
+                shares = [
+                    "" if row[name] is None else units.show_percent(float(str(row[name])))
+                    for name in ("mean", "median", "worst")
+                ]
+                bias = "" if row["bias"] is None else _signed(row["bias"])
+                rows.append((str(row["regime"]), f"{row['points']:,}", *shares, bias))
         if rows[1:]:
             told.append(section(title, grid(rows, right=(1, 2, 3, 4, 5))))
-    sources = sorted({source for row in shown.rows for source in str(row["source"]).split(", ")})
+    sources = sorted({source for row in shown.rows for source in str(row["source"]).split(" + ")})
     if sources:
-        told.append("measurements: " + ", ".join(sources))
+        told.append("\n  ".join(("measurements:", *sources)))
     return "\n\n".join(told)
 
 

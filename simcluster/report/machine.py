@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 
 from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.result import Result
@@ -46,6 +47,20 @@ def regimes_json(regimes: Table, cases: Table) -> str:
     found = {
         "regimes": [{**row, "fitted": words[str(row["fitted"])]} for row in regimes.rows],
         "cases": [{**row, **{name: words[str(row[name])] for name in ("fitted", "clean")}} for row in cases.rows],
+    }
+    return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def calibration_json(
+    tables: Table, roofline: Table, gpu: Mapping[str, object], notes: Sequence[str], profile: str | None
+) -> str:
+    """The object of `calibrate --json`; `profile` is the file that was written."""
+    found = {
+        "profile": profile,
+        "tables": [dict(row) for row in tables.rows],
+        "roofline": [dict(row) for row in roofline.rows],
+        "gpu": gpu,
+        "notes": notes,
     }
     return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
 

@@ -50,6 +50,8 @@ def gpu(form: GpuForm) -> Gpu:
         collective_overhead_s=form.collective_overhead,
         provenance=form.provenance,
         source=form.source,
+        reserved_memory_bytes=form.reserved_memory,
+        communication_buffer_bytes=form.communication_buffers,
         profile=None if form.profile is None else profile.load(form.profile),
     )
 

@@ -42,7 +42,7 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
     if "cluster" not in root:
         sections.wrong("cluster", "missing; a scenario describes one")
     needed = gpus if per_node is None else -(-gpus // per_node) * _gpus_per_node(root)
-    cluster, _ = read_cluster(sections, {**root, "plan": {"dp": needed}})
+    cluster = read_cluster(sections, {**root, "plan": {"dp": needed}})
     if cluster is not None and cluster.gpus < gpus:
         sections.wrong("cluster", f"has {cluster.gpus:,} GPUs, not {gpus:,}; ask for fewer or set cluster.nodes")
     if sections.mistakes or cluster is None:
@@ -64,32 +64,32 @@ def load_gpu(name: str, measured: str | None = None) -> Gpu:
     return build.gpu(form)
 
 
-def read_cluster(sections: Sections, root: dict[str, Value]) -> tuple[Cluster | None, float]:
-    """The cluster and the memory its GPUs keep back; a GPU named from the catalogue is written out first."""
+def read_cluster(sections: Sections, root: dict[str, Value]) -> Cluster | None:
+    """The cluster; a GPU named from the catalogue is written out first."""
     tree = root.get("cluster")
     if isinstance(tree, dict) and isinstance(tree.get("gpu"), str):
         try:
             tree = {**tree, "gpu": override.written_out(("cluster", "gpu"), tree["gpu"])}
         except InputError as error:
             sections.wrong("cluster.gpu", error.mistakes[0].what)
-            return None, 0.0
+            return None
     tree = _with_graph(sections, tree)
     form = sections.section({**root, "cluster": tree} if "cluster" in root else root, "cluster", ClusterForm)
     if form is None:
-        return None, 0.0
+        return None
     nodes = form.nodes or _nodes_needed(root, form.gpus_per_node)
     damage = _faults(sections, root)
     wrong = list(network.cluster_mistakes(form, nodes))
     sections.report(wrong)
     if wrong:
-        return None, form.gpu.reserved_memory
+        return None
     cluster = network.cluster(form, nodes)
     streams, wrong = network.background(form, cluster)
     wrong += faults.fault_mistakes(damage, cluster)
     sections.report(wrong)
     slow = faults.slow_gpus(damage, cluster)
     cluster = replace(cluster, background=streams, faults=faults.wires(damage), slow_gpus=slow)
-    return (None if wrong else cluster), form.gpu.reserved_memory
+    return None if wrong else cluster
 
 
 def _with_graph(sections: Sections, tree: Value) -> Value:

@@ -55,7 +55,7 @@ class _Compiler(Sections):
         name = self._name(root)
         expect = self._expectations(root.get("expect"))
         model = self._model(root)
-        cluster, reserved_bytes = read_cluster(self, root)
+        cluster = read_cluster(self, root)
         gpus = cluster.gpus if cluster is not None else gpus_as_written(root)
         plan = self._plan(root, gpus)
         rule, workload = self._workload(root, gpus, plan, model)
@@ -77,7 +77,6 @@ class _Compiler(Sections):
             plan=plan,
             workload=workload,
             batch=rule,
-            reserved_memory_bytes=reserved_bytes,
             expect=expect,
         )
 

@@ -45,6 +45,7 @@ class GpuForm(Form):
     launch_overhead: Seconds = 3e-6
     collective_overhead: Seconds = 0.0
     reserved_memory: Bytes = 0.0
+    communication_buffers: Bytes = 0.0
     profile: Line | None = None
     provenance: ProvenanceName = "datasheet"
     source: Line = "the scenario's datasheet with the stated default efficiencies"

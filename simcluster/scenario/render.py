@@ -35,7 +35,7 @@ def as_tree(scenario: Scenario) -> Tree:
     length = "context" if workload.phase == "decode" else "sequence"
     tree: Tree = {
         "name": scenario.name,
-        "cluster": _cluster(scenario.cluster, scenario.reserved_memory_bytes),
+        "cluster": _cluster(scenario.cluster),
         "model": _model(scenario.model),
         "plan": _plan(scenario.plan),
         "workload": {
@@ -74,11 +74,11 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _cluster(cluster: Cluster, reserved_bytes: float) -> Tree:
+def _cluster(cluster: Cluster) -> Tree:
     tree: Tree = {
         "nodes": cluster.nodes,
         "gpus_per_node": cluster.gpus_per_node,
-        "gpu": _gpu(cluster.gpu, reserved_bytes),
+        "gpu": _gpu(cluster.gpu),
     }
     if cluster.nvlink is not None:
         tree["nvlink"] = _nvlink(cluster.nvlink)
@@ -126,7 +126,7 @@ def _graph(link: InfiniBand) -> Tree:
     return {"directed": True, "nodes": nodes, "edges": cables}
 
 
-def _gpu(gpu: Gpu, reserved_bytes: float) -> Tree:
+def _gpu(gpu: Gpu) -> Tree:
     return {
         "name": gpu.name,
         "memory": format_exact(gpu.memory_bytes, "bytes"),
@@ -135,7 +135,8 @@ def _gpu(gpu: Gpu, reserved_bytes: float) -> Tree:
         "efficiency": {"compute": dict(gpu.compute_efficiency), "memory": gpu.memory_efficiency},
         "launch_overhead": format_exact(gpu.launch_overhead_s, "seconds"),
         "collective_overhead": format_exact(gpu.collective_overhead_s, "seconds"),
-        "reserved_memory": format_exact(reserved_bytes, "bytes"),
+        "reserved_memory": format_exact(gpu.reserved_memory_bytes, "bytes"),
+        "communication_buffers": format_exact(gpu.communication_buffer_bytes, "bytes"),
         **({"profile": gpu.profile.name} if gpu.profile is not None else {}),
         "provenance": gpu.provenance,
         "source": gpu.source,

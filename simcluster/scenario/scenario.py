@@ -33,5 +33,4 @@ class Scenario:
     plan: Plan
     workload: Workload
     batch: BatchRule
-    reserved_memory_bytes: float
     expect: tuple[Expectation, ...]

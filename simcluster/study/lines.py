@@ -21,6 +21,9 @@ class Line:
             raise InputError(Mistake(what=f"there is no column {column}", origin=self.place))
         return self._cells[column]
 
+    def __contains__(self, column: str) -> bool:
+        return column in self._cells
+
     def number(self, column: str) -> float:
         """A number above 0."""
         text = self[column]

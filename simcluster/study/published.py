@@ -10,6 +10,7 @@ from simcluster.errors import InputError, Mistake
 from simcluster.pipeline import simulate
 from simcluster.scenario.compile import compile_text
 from simcluster.study.lines import Line, lines
+from simcluster.study.pool import run_all
 from simcluster.units import format_exact, show_bytes
 
 PUBLISHED = "published.csv"
@@ -92,6 +93,12 @@ def cases(folder: Path | None = None) -> tuple[Case, ...]:
     return tuple(_case(row) for row in lines(PUBLISHED, folder))
 
 
+def is_ledger(folder: Path) -> bool:
+    """Whether the folder's published.csv has the ledger's columns."""
+    rows = lines(PUBLISHED, folder)
+    return bool(rows) and "waits_for" in rows[0]
+
+
 def _case(row: Line) -> Case:
     ready = row.one_of("status", "ready", "waiting") == "ready"
     phase = row.one_of("phase", *(("prefill", "generate") if ready else ("prefill", "generate", "train")))
@@ -144,8 +151,10 @@ def scenario(case: Case, host_overhead_s: float = HOST_OVERHEAD_S) -> tuple[str,
 
 def predictions(found: Sequence[Case]) -> Iterator[Prediction]:
     """Every case with its prediction, in the order given; a waiting case is not run."""
+    ready = sorted((case for case in found if case.ready), key=lambda case: case.output, reverse=True)
+    answers = dict(run_all(predict, ready))
     for case in found:
-        yield predict(case) if case.ready else Prediction(case=case)
+        yield answers[case] if case.ready else Prediction(case=case)
 
 
 def predict(case: Case, host_overhead_s: float = HOST_OVERHEAD_S) -> Prediction:

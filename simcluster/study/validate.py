@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from simcluster.errors import InputError
-from simcluster.study import ledger, published, scoring
+from simcluster.errors import InputError, Mistake
+from simcluster.study import kernel_regimes, ledger, published, scoring
 from simcluster.timeline.table import Cell, Column, Table
 
 
@@ -25,21 +25,29 @@ class Validation:
 def validate(folder: Path | None = None) -> Validation:
     """Every measured row predicted and scored; measurements of `folder` instead of the shipped.
 
+    Kernels are scored over all rows of the raw tables in `folder`, if it holds any; the shipped profiles only record
+    their errors on rows kept back.
+
     A single node is scored over all sizes and from 1 MiB, several nodes over all sizes and from 16 MiB; a published run
     in its own regime and in that of all runs, fitted and unfitted apart.
     """
-    runs = list(published.predictions(published.cases(folder)))
+    raw = None if folder is None else kernel_regimes.raw_folder(folder)
+    # Beside raw tables a published.csv of another form is raw as well.
+    foreign = raw is not None and folder is not None and not published.is_ledger(folder)
+    runs = list(published.predictions(() if foreign else published.cases(folder)))
     scored = [
         *scoring.runs(runs),
         *scoring.collectives(ledger.collectives(folder)),
         *scoring.exchanges(ledger.exchanges(folder)),
     ]
-    if not scored and not runs:
-        raise InputError(f"{folder} holds no rows of {ledger.NETWORK}, {ledger.EXCHANGE} or {published.PUBLISHED}")
-    return Validation(regimes=_regimes(scored), cases=_cases(runs), points=_points(scored))
+    kernels = kernel_regimes.recorded() if folder is None else [] if raw is None else kernel_regimes.scored(raw)
+    if not scored and not runs and not kernels:
+        what = f"holds no rows of {ledger.NETWORK}, {ledger.EXCHANGE} or {published.PUBLISHED}, and no raw kernel tables"
+        raise InputError(Mistake(what=f"{what} such as h100_sxm_gemm_trtllm_bfloat16.csv", origin=str(folder)))
+    return Validation(regimes=_regimes(scored, kernels), cases=_cases(runs), points=_points(scored))
 
 
-def _regimes(scored: Sequence[scoring.Scored]) -> Table:
+def _regimes(scored: Sequence[scoring.Scored], kernels: Sequence[kernel_regimes.Regime]) -> Table:
     groups: dict[str, list[scoring.Scored]] = defaultdict(list)
     for row in scored:
         for regime in row.regimes:
@@ -56,9 +64,10 @@ def _regimes(scored: Sequence[scoring.Scored]) -> Table:
                 "worst": max(errors),
                 "bias": sum(row.error for row in members) / len(members),
                 "fitted": "yes" if all(row.fitted for row in members) else "no",
-                "source": ", ".join(sorted({row.source for row in members})),
+                "source": " + ".join(sorted({row.source for row in members})),
             }
         )
+    rows += ({**asdict(one), "fitted": "yes" if one.fitted else "no"} for one in kernels)
     measures = {"points": "count", **dict.fromkeys(("mean", "median", "worst", "bias"), "fraction")}
     names = ("regime", "points", "mean", "median", "worst", "bias", "fitted", "source")
     return _table("error against measurements", names, measures, rows)

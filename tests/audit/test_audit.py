@@ -12,7 +12,7 @@ import simcluster
 from simcluster.audit.audit import audit
 from simcluster.audit.expectation import parse_expectation
 from simcluster.timeline.check import Check
-from simcluster.timeline.metric import METRICS
+from simcluster.timeline.metric import METRICS, OF_GENERATION
 from simcluster.timeline.result import Result
 
 EXAMPLE = Path(__file__).parents[2] / "scenarios" / "ep64_tp2_pp1.yaml"
@@ -92,7 +92,8 @@ def test_the_exposed_communication_is_blamed_on_the_all_to_alls() -> None:
 @pytest.mark.parametrize("path", METRICS)
 def test_every_metric_can_be_claimed_and_explained(path: str) -> None:
     """A true claim about any metric is confirmed with its value in the row, a false one refuted."""
-    result = simulated("plan=EP8")
+    output = ["workload={phase: generate, batch: 128, sequence: 64, output: 40}"] if path in OF_GENERATION else []
+    result = simulated("plan=EP8", *output)
     value = result.metrics[path]
     assert value is not None
     unit = {"bytes": " B", "seconds": " s", "FLOP": " FLOP"}.get(METRICS[path], "")
@@ -104,6 +105,12 @@ def test_every_metric_can_be_claimed_and_explained(path: str) -> None:
     assert true.why.startswith("confirmed: ")
     assert false.why.startswith("refuted")
     assert len(true.why) > len("confirmed: ") + 10
+
+
+def test_a_claim_about_tokens_where_none_are_generated_says_so() -> None:
+    check = named(simulated("expect=[tpot_s <= 30 ms]"), "tpot_s <= 30 ms")
+    assert not check.passed
+    assert "workload.phase: generate gives one" in check.why
 
 
 def test_a_plan_that_does_not_fit_fails_the_memory_check_and_every_claim_about_time() -> None:

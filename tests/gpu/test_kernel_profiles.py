@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from simcluster.gpu import profile as files
+from simcluster.gpu.fitting import Measured, profile_of
 from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.place import own
 from simcluster.scenario import build
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.hardware import GpuForm
+from simcluster.study.kernel_rows import rows
 from tools.kernel_errors import errors, halves
-from tools.kernel_fill import Likeness, Sheet, filled, without_spikes
-from tools.kernel_rows import Row, rows
-from tools.kernel_tables import profile_of
 
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "measured"
 
@@ -72,6 +72,7 @@ def test_recorded_errors_stay_below_their_limits(name: str) -> None:
     """Of a kind of tables the mean counts, weighted with rows: a small table of its own has few rows kept back."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for table, found in files.load(name).tables.items():
+        assert found.error is not None
         sums[kind(table)][0] += found.error * found.rows
         sums[kind(table)][1] += found.rows
         assert 0 < found.error < 3 * LIMITS[kind(table)]
@@ -85,32 +86,8 @@ def test_the_files_together_are_small() -> None:
     assert sum(sizes) < LARGEST
 
 
-def additive(axes: Iterable[tuple[float, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """ln a / 4 + ln b / 4 + … at every cell, smooth enough to be foretold."""
-    logs = np.meshgrid(*(np.log(axis) / 4 for axis in axes), indexing="ij")
-    return np.asarray(np.sum(logs, axis=0), dtype=np.float64)
-
-
-def test_gaps_are_filled_and_known_cells_kept() -> None:
-    axes = ((1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 3.0, 9.0, 27.0), (2.0, 4.0, 8.0))
-    values = additive(axes)
-    known = np.random.default_rng(0).random(values.shape) < 0.8
-    sheet = Sheet(axes=tuple(map(np.array, axes)), values=np.where(known, values, np.nan), known=known)
-    found = filled(sheet, [Likeness(length=8, own=0.02)] * 3)
-    assert np.abs(found - values)[known].max() < 1e-12
-    assert np.abs(found - values)[~known].max() < 0.05
-
-
-def test_a_hiccup_is_left_out_and_nothing_else() -> None:
-    axes = ((1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 3.0, 9.0, 27.0))
-    values = additive(axes) + np.random.default_rng(1).normal(size=(5, 4)) / 50
-    values[2, 1] += 3
-    sheet = Sheet(axes=tuple(map(np.array, axes)), values=values, known=np.ones((5, 4), dtype=np.bool_))
-    assert np.argwhere(~without_spikes(sheet).known).tolist() == [[2, 1]]
-
-
-def fits(row: Row) -> bool:
-    return kind(row.table) in ("gemm/bf16", "mla_prefill", "mla_decode")
+def fits(row: Measured) -> bool:
+    return kind(own(row.shape)[0]) in ("gemm/bf16", "mla_prefill", "mla_decode")
 
 
 @pytest.mark.shared

@@ -14,7 +14,7 @@ import pytest
 from simcluster.errors import InputError
 from simcluster.gpu import profile as files
 from simcluster.gpu.grid import Grid
-from simcluster.gpu.place import Place, expert_place, place
+from simcluster.gpu.place import Place, place
 from simcluster.gpu.profile import STEP, Profile, Table
 from simcluster.kernels import Attention, ExpertLayer, Gemm, LatentAttention
 from tests.physics_helpers import ideal_gpu
@@ -198,10 +198,10 @@ def test_another_model_s_experts_stand_at_equal_work_in_the_nearest_model_s_tabl
 
 
 def test_skewed_routing_has_tables_of_its_own(profile: Profile) -> None:
-    found = expert_place(EXPERTS, profile, "1.2")
+    found = place(replace(EXPERTS, skew="1.2"), profile)
     assert found is not None
     assert found.table == "moe-1.2/bf16/4096x2048x8x64"
-    assert expert_place(EXPERTS, profile, "1.01") is None
+    assert place(replace(EXPERTS, skew="1.01"), profile) is None
 
 
 def test_a_measured_time_is_roofline_and_floor_times_what_the_table_says(profile: Profile) -> None:

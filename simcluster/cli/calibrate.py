@@ -1,0 +1,45 @@
+"""`simcluster calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from simcluster.cli.options import json_option
+from simcluster.errors import InputError, Mistake
+
+
+@click.command("calibrate")
+@click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
+@json_option
+@click.option("--gpu", "name", required=True, metavar="NAME", help="The catalogue's GPU that was measured.")
+@click.option("-o", "--out", "output", type=click.Path(path_type=Path), metavar="PROFILE.npz",
+              help="Write the profile there.")  # fmt: skip
+def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
+    """Fit measured kernels: a profile for scenarios and `simcluster kernel`, with its errors on rows kept back.
+
+    FILE.csv has a row for each kernel, in the columns kernel, dtype, the sizes by the names that `simcluster kernel`
+    has (m, n, k, kv_dtype, batch, sequence, context, heads, kv_heads, head_dim, window, tokens, hidden, inner, experts,
+    top_k, ep, tp, gated, skew; empty where a kernel has none), and the time as latency_s, latency_ms or latency_us.
+    """
+    from simcluster.cli.place import make_folder, refuse_unwritable
+    from simcluster.gpu import profile
+    from simcluster.report import calibration_text, machine
+    from simcluster.study.calibrate import calibrate
+
+    if output is not None:
+        if output.suffix != profile.SUFFIX and not output.is_dir():
+            what = f"the name of a profile ends in {profile.SUFFIX}, such as {output.stem}{profile.SUFFIX}"
+            raise InputError(Mistake(what=what, origin=str(output)))
+        refuse_unwritable(output)
+    found = calibrate(file, name, output)
+    if output is not None:
+        make_folder(output.parent)
+        profile.write(found.profile, output)
+    path = None if output is None else str(output)
+    if as_json:
+        click.echo(machine.calibration_json(found.tables, found.roofline, found.gpu, found.notes, path))
+    else:
+        click.echo(calibration_text.calibration(found.tables, found.roofline, found.gpu, found.notes, path))
+    return 0

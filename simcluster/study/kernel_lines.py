@@ -17,6 +17,8 @@ from simcluster.kernels import ExpertLayer
 TIMES = {"latency_s": 1.0, "latency_ms": 1e-3, "latency_us": 1e-6}
 """The column of times, of which a file has one, and its unit in seconds."""
 
+TIME_NAMES = "latency_s, latency_ms or latency_us"
+
 COLUMNS = ("kernel", "dtype", *SIZES)
 
 MOST_TOLD = 20
@@ -71,7 +73,7 @@ def _read(path: Path) -> _Lines:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(Mistake(what=f"is no CSV file in UTF-8: {error}", origin=str(path))) from None
     if not rows:
-        what = f"is empty; its first line names the columns: kernel, dtype, sizes and one of {', '.join(TIMES)}"
+        what = f"is empty; its first line names the columns: kernel, dtype, sizes, and {TIME_NAMES}"
         raise InputError(Mistake(what=what, origin=str(path)))
     return _Lines(names=tuple(rows[0][1]), rows=tuple(rows[1:]))
 
@@ -81,7 +83,7 @@ def _header(names: Sequence[str]) -> Iterator[str]:
         if count > 1:
             yield f"there are {count} columns {name!r:.40}; keep one"
         if name == "latency":
-            yield f"the column latency has no unit; call it {', '.join(TIMES)}"
+            yield f"the column latency has no unit; call it {TIME_NAMES}"
         elif name not in COLUMNS and name not in TIMES:
             yield f"no column is called {name!r:.40}{nearest(name, (*COLUMNS, *TIMES))}"
     for name in ("kernel", "dtype"):
@@ -91,7 +93,7 @@ def _header(names: Sequence[str]) -> Iterator[str]:
     if len(times) > 1:
         yield f"there are times in {' and '.join(times)}; keep one column"
     if not times and "latency" not in names:
-        yield f"there is no column of times; call it {', '.join(TIMES)}"
+        yield f"there is no column of times; call it {TIME_NAMES}"
 
 
 def _row(names: Sequence[str], cells: Sequence[str], gpu: Gpu) -> Measured:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from simcluster.api import collective_seconds
+from simcluster.api import collective_seconds, kernel_seconds
 from tests.edge_helpers import Outcome, no_longer_than, process, simcluster
 
 NETWORK = "machine,kind,gpus,gpus_per_node,dtype,bytes,setup,measured_us,source\n"
 MOE = "machine,mode,gpus,tokens_per_rank,hidden,top_k,experts,sms,dispatch_us,combine_us,source\n"
-PUBLISHED = ("id,regime,machine,gpus,model,precision,plan,phase,batch,sequence,output,metric,measured,status,waits_for,"
+PUBLISHED = ("id,regime,machine,gpus,model,precision,plan,phase,batch,sequence,output,kv_reads,metric,measured,status,waits_for,"
              "clean,fitted,source\n")  # fmt: skip
 KEYS = ["regime", "points", "mean", "median", "worst", "bias", "fitted", "source"]
 
@@ -72,6 +72,43 @@ def test_the_table_for_people_names_every_regime(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert "h100 all_reduce, one node, from 1 MiB" in outcome.out
     assert "my bench" in outcome.out
+
+
+RAW_GEMM = "m,n,k,latency_us\n"
+
+
+def _gemm_row(m: int, times: float) -> str:
+    """A row whose measured time is `times` that of the shipped profile."""
+    return f"{m},4096,4096,{kernel_seconds(gpu='h100-sxm', kernel='gemm', m=m, n=4096, k=4096) * 1e6 * times!r}"
+
+
+@pytest.mark.parametrize("inner", ["", "measured"])
+def test_raw_kernel_tables_are_scored_against_the_shipped_profiles(inner: str, tmp_path: Path) -> None:
+    """Half and four fifths of what is predicted: 100 % and 25 % too long."""
+    (tmp_path / inner).mkdir(exist_ok=True)
+    rows = (_gemm_row(64, 0.5), _gemm_row(100, 0.8), _gemm_row(3000, 1.0))
+    _folder(tmp_path / inner, *rows, name="h100_sxm_gemm_trtllm_bfloat16.csv", header=RAW_GEMM)
+    (one,) = _validate("--data", tmp_path, "--json").json()["regimes"]
+    assert list(one) == KEYS
+    assert (one["regime"], one["points"], one["fitted"]) == ("h100-sxm gemm/bf16, all rows", 3, True)
+    for key, expected in (("mean", 1.25 / 3), ("median", 0.25), ("worst", 1.0), ("bias", 1.25 / 3)):
+        assert one[key] == pytest.approx(expected, abs=1e-6), key
+
+
+def test_raw_tables_stand_beside_a_users_collectives(tmp_path: Path) -> None:
+    _folder(tmp_path, _gemm_row(64, 0.5), name="h100_sxm_gemm_trtllm_bfloat16.csv", header=RAW_GEMM)
+    (tmp_path / "published.csv").write_text("id,hardware,value\nraw,H100,1\n", encoding="utf-8")
+    out = _validate("--data", _folder(tmp_path, _row(2**20, 100.0))).out
+    assert "h100-sxm gemm/bf16, all rows" in out
+    assert "h100 all_reduce, one node, from 1 MiB" in out
+
+
+@pytest.mark.parametrize("row", ["64,4096,4096,0", "64,4096,4096,nan", "64,many,4096,10", "64,4096"])
+def test_a_broken_row_of_a_raw_table_is_refused_with_its_line(row: str, tmp_path: Path) -> None:
+    name = "h100_sxm_gemm_trtllm_bfloat16.csv"
+    outcome = _validate("--data", _folder(tmp_path, _gemm_row(64, 1.0), row, name=name, header=RAW_GEMM))
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    assert f"{name}:3" in outcome.err
 
 
 GOOD = _row(2**20, 100.0)
@@ -139,8 +176,8 @@ def test_nothing_but_the_package_and_the_folder_is_read(tmp_path: Path) -> None:
     assert list(empty.iterdir()) == []
 
 
-RUN = "mine-128,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,prefill,1,128,0,ttft_s,0.02,ready,,yes,no,my bench"
-WAITING = "mine-ifb,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,generate,0,128,8,output_tokens_per_s_per_gpu,900,waiting,"
+RUN = "mine-128,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,prefill,1,128,0,per_kv_head,ttft_s,0.02,ready,,yes,no,my bench"
+WAITING = "mine-ifb,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,generate,0,128,8,per_query_head,output_tokens_per_s_per_gpu,900,waiting,"
 WAITING += "a scheduler,no,no,my bench"
 
 

@@ -14,8 +14,9 @@ import pytest
 from simcluster.errors import InputError
 from simcluster.gpu import profile as files
 from simcluster.gpu.grid import Grid
-from simcluster.gpu.place import Place, place
-from simcluster.gpu.profile import STEP, Profile, Table
+from simcluster.gpu.place import Place, own, place
+from simcluster.gpu.profile import AXES as AXES_OF
+from simcluster.gpu.profile import STEP, Profile, Table, kind
 from simcluster.kernels import Attention, ExpertLayer, Gemm, LatentAttention
 from tests.physics_helpers import ideal_gpu
 
@@ -145,6 +146,82 @@ def test_a_file_that_is_no_profile_is_refused_by_name(how: str, profile: Profile
     with pytest.raises(InputError, match=r"is no kernel profile") as refused:
         files.load(str(path))
     assert refused.value.mistakes[0].origin == str(path)
+
+
+def rewritten(path: Path, profile: Profile, key: str, value: object, extra: int = 0) -> None:
+    """The file with one entry of the GEMM table changed, and so many numbers too many."""
+    files.write(profile, path)
+    with np.load(path) as arrays:
+        header, steps = json.loads(arrays["header"].tobytes()), arrays["steps"]
+    table = header["tables"]["gemm/bf16"]
+    if key == "m":
+        table["axes"]["m"] = value
+    elif key == "name":
+        header["tables"][value] = header["tables"].pop("gemm/bf16")
+    elif key:
+        table[key] = value
+    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    np.savez_compressed(path, allow_pickle=False, header=text, steps=np.append(steps, [0] * extra))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("m", [16, 1], "rise"),
+        ("m", [4, 4], "rise"),
+        ("m", [0, 4], "above 0"),
+        ("m", [-1, 4], "above 0"),
+        ("m", [1, float("inf")], "above 0"),
+        ("m", [float("nan"), 4], "above 0"),
+        ("m", [], "above 0"),
+        ("axes", {"m": [1], "n": [1]}, "axes"),
+        ("floor_s", float("nan"), "floor_s"),
+        ("floor_s", -1e-6, "floor_s"),
+        ("error", float("inf"), "error"),
+        ("name", "gemm", "no table"),
+        ("name", "moe/bf16/1x2x3", "no table"),
+        ("name", "attention_decode/bf16/bf16/0", "no table"),
+    ],
+)
+def test_a_profile_of_impossible_numbers_is_refused(
+    key: str, value: object, says: str, profile: Profile, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.npz"
+    rewritten(path, profile, key, value)
+    with pytest.raises(InputError, match=rf"is no kernel profile: .*{says}"):
+        files.load(str(path))
+
+
+def test_numbers_that_no_table_has_are_refused(profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    rewritten(path, profile, "", None, extra=3)
+    with pytest.raises(InputError, match="but there are"):
+        files.load(str(path))
+
+
+def test_a_table_of_few_rows_has_no_error(profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    files.write(replace(profile, tables={"gemm/bf16": replace(profile.tables["gemm/bf16"], error=None)}), path)
+    assert files.load(str(path)).tables["gemm/bf16"].error is None
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(profile: Profile, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        files.write(profile, tmp_path / "none" / "mine.npz")
+    (tmp_path / "taken.npz").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        files.write(profile, tmp_path / "taken.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.npz"]
+
+
+def test_every_table_is_named_by_its_kernels(profile: Profile) -> None:
+    for noun in (GEMM, PREFILL, LATENT, EXPERTS, replace(EXPERTS, skew="1.2", gated=False)):
+        table, point = own(noun)
+        assert len(point) == len(AXES_OF[kind(table)])
+
+
+def test_an_expert_layer_has_as_many_parts_as_it_says() -> None:
+    assert len(EXPERTS.parts) == EXPERTS.PARTS
 
 
 def test_a_missing_file_and_an_unknown_name_are_refused(tmp_path: Path) -> None:

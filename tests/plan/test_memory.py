@@ -1,4 +1,4 @@
-"""Memory by part: weights are the model's parameters, each once or as often as it is held, and caches are as published."""
+"""Memory by part: weights are the model's parameters, as often as they are held, and caches are as published."""
 
 from __future__ import annotations
 

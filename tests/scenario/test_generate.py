@@ -128,9 +128,8 @@ def test_an_expectation_that_only_a_generation_can_meet_says_so(metric: str, tmp
     assert "generate" in outcome.out.split(metric)[1]
 
 
-@pytest.mark.parametrize("name", ["llama_3_70b.yaml", "llama_3_405b_generate.yaml"])
-def test_a_generation_prints_its_phases_and_what_still_fits(name: str) -> None:
-    outcome = simcluster("run", SCENARIOS / name, "--set", "workload.output=9", "--no-advise")
+def test_a_generation_prints_its_phases_and_what_still_fits() -> None:
+    outcome = simcluster("run", SCENARIOS / "llama_3_70b.yaml", "--set", "workload.output=9", "--no-advise")
     assert outcome.code == 0
     for words in ("first token", "per token", "prefill", "decode", "Largest that fits"):
         assert words in outcome.out

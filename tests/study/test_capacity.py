@@ -129,7 +129,7 @@ def test_a_remedy_mends_the_scenario_as_the_user_wrote_it(name: str) -> None:
         assert result.metrics["latency_s"] == pytest.approx(remedy.latency_s, rel=1e-9), remedy.changes
 
 
-@pytest.mark.parametrize("name", ["weights of a dense model", "weights of experts", "the cache", "a generation"])
+@pytest.mark.parametrize("name", ["weights of a dense model", "weights of experts", "the cache"])
 def test_three_remedies_are_named_where_there_are_three(name: str) -> None:
     """Narrower weights are one for experts too: 671 B parameters in int4 are 336 GB, on eight GPUs of 80 GB."""
     remedies = capacity(_read(TOO_MUCH[name])).remedies

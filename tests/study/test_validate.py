@@ -10,6 +10,7 @@ import pytest
 from tests.edge_helpers import simcluster
 
 Regime = dict[str, Any]
+KEPT_BACK = ", rows kept back"
 ONE_NODE, SEVERAL = ", one node, ", ", several nodes, "
 NOT_NCCL = ("custom_all_reduce", ", older, ", ", ring, ", " moe_")
 
@@ -50,12 +51,43 @@ def test_every_regime_has_its_figures(regimes: list[Regime]) -> None:
     assert len({one["regime"] for one in regimes}) == len(regimes)
     for one in regimes:
         assert {"regime", "points", "mean", "median", "worst", "fitted", "source"} <= set(one)
-        assert 0 <= one["median"] <= one["worst"]
-        assert 0 <= one["mean"] <= one["worst"]
-        assert abs(one["bias"]) <= one["mean"] * (1 + 1e-9)
         assert one["points"] >= 1
         assert isinstance(one["fitted"], bool)
         assert one["source"]
+        if one["regime"].endswith(KEPT_BACK):
+            assert 0 < one["mean"] < 0.08
+            assert one["median"] is one["worst"] is one["bias"] is None
+            continue
+        assert 0 <= one["median"] <= one["worst"]
+        assert 0 <= one["mean"] <= one["worst"]
+        assert abs(one["bias"]) <= one["mean"] * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("regime", "points", "mean"),
+    [
+        ("h100-sxm gemm/bf16", 4_534, 0.025),
+        ("h100-sxm moe/fp8_block", 1_649, 0.016),
+        ("a100-sxm attention_decode", 637, 0.043),
+        ("b200-sxm gemm/nvfp4", 3_758, 0.015),
+    ],
+)
+def test_kernels_have_the_recorded_errors_of_rows_kept_back(
+    regimes: list[Regime], regime: str, points: int, mean: float
+) -> None:
+    """15 % of the rows, such as of 30,230 GEMMs on H100; the mean of the tables, weighted with their rows."""
+    (one,) = (one for one in regimes if one["regime"] == f"{regime}, rows kept back")
+    assert (one["points"], one["fitted"]) == (points, False)
+    assert one["mean"] == pytest.approx(mean, abs=0.0006)
+    assert "aiconfigurator-core" in one["source"]
+
+
+def test_every_profile_and_family_of_kernels_has_its_regime(regimes: list[Regime]) -> None:
+    found = [one["regime"] for one in regimes if one["regime"].endswith(KEPT_BACK)]
+    assert {name.split(" ")[0] for name in found} == {"a100-sxm", "b200-sxm", "h100-sxm", "h200-sxm"}
+    assert {name.split(" ")[1].split("/")[0].rstrip(",") for name in found} == {
+        "attention_prefill", "attention_decode", "gemm", "mla_prefill", "mla_decode", "moe", "moe-skewed"
+    }  # fmt: skip
 
 
 def test_one_node_from_1_mib_is_within_6_percent(regimes: list[Regime]) -> None:
@@ -91,7 +123,8 @@ def test_what_took_no_part_in_the_fit_says_so(regimes: list[Regime]) -> None:
     fitted = {one["regime"]: one["fitted"] for one in regimes}
     assert not any(fitted[name] for name in fitted if ", older, " in name or "EP64" in name or name.startswith("h800"))
     assert all(fitted[name] for name in fitted if name.startswith("h100 all_reduce, one node, all sizes"))
-    assert sum(fitted.values()) > len(fitted) / 2
+    network = [name for name in fitted if not name.endswith(KEPT_BACK)]
+    assert sum(fitted[name] for name in network) > len(network) / 2
 
 
 def test_every_published_run_is_listed(cases: list[Regime]) -> None:

@@ -81,10 +81,10 @@ def test_folding_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "workload"),
     [
-        ("llama-3.1-8b", {"batch": 1, "sequence": 1, "output": 65}),
-        ("llama-3.1-8b", {"batch": 16, "sequence": 500, "output": 40}),
-        ("gpt-oss-20b", {"batch": 8, "sequence": 100, "output": 40}),
-        ("deepseek-v2-lite", {"batch": 8, "sequence": 100, "output": 40}),
+        ("llama-3.1-8b", {"batch": 1, "sequence": 1, "output": 33}),
+        ("llama-3.1-8b", {"batch": 16, "sequence": 500, "output": 24}),
+        ("gpt-oss-20b", {"batch": 8, "sequence": 100, "output": 24}),
+        ("deepseek-v2-lite", {"batch": 8, "sequence": 100, "output": 24}),
     ],
 )
 def test_measured_kernels_leave_the_latency_within_the_error_that_is_told(
@@ -99,12 +99,13 @@ def test_measured_kernels_leave_the_latency_within_the_error_that_is_told(
     assert result.metrics["flops_per_gpu.total"] == pytest.approx(exact["flops_per_gpu.total"], rel=told)
 
 
-@pytest.mark.parametrize("window", [260, 300])
-def test_a_window_that_fills_up_on_the_way_stays_within_the_error_that_is_told(window: int) -> None:
-    text = generation({**DENSE, "layers": 1, "window": window}, batch=64, output=101)
+def test_a_window_that_fills_up_on_the_way_stays_within_the_error_that_is_told() -> None:
+    """Steps get longer up to the eighth only, before the middle of the first sixteen."""
+    model = {**DENSE, "layers": 1, "window": 8}
+    text = generation(model, batch=4096, sequence=1, output=129)
     result = generated(text)
     error = (result.metrics["latency_s"] or 0) / added(steps_of(text))["latency_s"] - 1
-    assert abs(error) <= (result.metrics["integration_error"] or 0.0)
+    assert abs(error) <= (result.metrics["integration_error"] or 0.0) + 1e-12
 
 
 @pytest.mark.parametrize("name", EXACT)

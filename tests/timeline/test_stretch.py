@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simcluster.program.program import Operation
 from simcluster.replay.run import run
 from simcluster.timeline.states import state_seconds, states
 from simcluster.timeline.stretch import stretched
@@ -31,7 +32,7 @@ def _seconds(timeline: Timeline) -> dict[str, float]:
 
 def _together(first_s: float, second_s: float) -> Timeline:
     """Two ranks that run a kernel and an all-gather in each of two parts, hand in hand."""
-    operations = [
+    operations: list[Operation] = [
         a_kernel("first", first_s),
         a_collective("first.send", 100e6, 0, kind="all_gather"),
         a_kernel("second", second_s, 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from dataclasses import replace
 
 from simcluster.errors import InputError, Mistake
@@ -64,7 +64,7 @@ def _skewed(gpu: Gpu, layer: ExpertLayer, skew: float) -> KernelTime:
     if len(known) == 1:
         what = f"skew {skew:g}: the time of skewed experts is known from measurements only, and {gpu.name} has none"
         raise InputError(Mistake(what=f"{what} in {layer.compute}; leave it out, or ask for h100-sxm or h200-sxm"))
-    at = min(bisect_right([exponent for exponent, _ in known], skew), len(known) - 1)
+    at = min(bisect_left([exponent for exponent, _ in known], skew), len(known) - 1)
     (low, below), (high, above) = known[at - 1], known[at]
     part = min(1.0, (skew - low) / (high - low))
     less, more = (gpu.expert_layer_time(replace(layer, skew=one)) for one in (below, above))

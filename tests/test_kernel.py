@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,15 @@ import simcluster
 from simcluster.errors import InputError
 from tests.physics_helpers import ideal_gpu
 
-EXPERTS = {"tokens": 16384, "hidden": 7168, "inner": 2048, "experts": 256, "top_k": 8, "ep": 64, "tp": 1}
+EXPERTS: dict[str, Any] = {
+    "tokens": 16384,
+    "hidden": 7168,
+    "inner": 2048,
+    "experts": 256,
+    "top_k": 8,
+    "ep": 64,
+    "tp": 1,
+}
 """DeepSeek-V3's layer."""
 
 

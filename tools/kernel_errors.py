@@ -12,9 +12,7 @@ from simcluster.gpu.fitting import Measured, families, profile_of
 from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.place import own
 from simcluster.gpu.profile import Profile
-
-SHARE = 0.15
-"""Share of the rows that is kept back to measure errors."""
+from simcluster.study.kernel_regimes import KEPT_BACK
 
 
 def errors(gpu: Gpu, profile: Profile, rows: Iterable[Measured]) -> dict[str, list[float]]:
@@ -30,7 +28,7 @@ def errors(gpu: Gpu, profile: Profile, rows: Iterable[Measured]) -> dict[str, li
 
 def halves(rows: Sequence[Measured], seed: int) -> tuple[list[Measured], list[Measured]]:
     """The rows to fit and those kept back."""
-    back = np.random.default_rng(seed).random(len(rows)) < SHARE
+    back = np.random.default_rng(seed).random(len(rows)) < KEPT_BACK
     return (
         [row for row, out in zip(rows, back, strict=True) if not out],
         [row for row, out in zip(rows, back, strict=True) if out],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,15 @@ def command(
     from simcluster.report import machine, text
     from simcluster.scenario.compile import load
     from simcluster.study.capacity import capacity
+    from simcluster.study.remedies import remedies
 
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
     result, allowed = simulate(compiled, fold=fold), capacity(compiled)
+    if not result.fits:
+        found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
+        allowed = replace(allowed, remedies=found)
     if out is not None:
         folder.write(out, compiled, result, allowed)
     if as_json:

@@ -38,8 +38,8 @@ class Gpu:
     `compute_efficiency` holds one fraction per precision in `peak_flops_per_s`; `memory_efficiency` is the reachable
     fraction of `memory_bytes_per_s`.  `launch_overhead_s` is added to every kernel and counts as computing;
     `collective_overhead_s` is added to every collective.  Of its memory the runtime keeps `reserved_memory_bytes` to
-    itself, and communication libraries `communication_buffer_bytes`.  Where `profile` knows a kernel, its measured efficiency
-    replaces the fractions and the overhead.
+    itself, and communication libraries `communication_buffer_bytes`.  Where `profile` knows a kernel, its measured
+    efficiency replaces the fractions and the overhead.
     """
 
     name: str

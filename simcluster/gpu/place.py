@@ -123,11 +123,7 @@ def _experts(layer: ExpertLayer, profile: Profile) -> Place | None:
 def _nearest_experts(profile: Profile, wanted: str) -> str | None:
     """The table of the nearest model, alike in skew, number type and gate."""
     head, compute, _, *gate = wanted.split("/")
-    alike = [
-        table
-        for table in profile.family(head)
-        if table.split("/")[1] == compute and table.split("/")[3:] == gate
-    ]
+    alike = [table for table in profile.family(head) if table.split("/")[1] == compute and table.split("/")[3:] == gate]
     sizes = _sizes(wanted)
 
     def distance(table: str) -> float:

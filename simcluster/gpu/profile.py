@@ -43,7 +43,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
 _TYPE = r"[a-z0-9_]+"
 _NAME = re.compile(
     rf"gemm/{_TYPE}|attention_(prefill|decode)/{_TYPE}/{_TYPE}/[1-9]\d*|mla_(prefill|decode)/{_TYPE}/{_TYPE}"
-    rf"|moe(-\d+(\.\d+)?)?/{_TYPE}/[1-9]\d*(x[1-9]\d*){{3}}(/plain)?"
+    rf"|moe(-(?!0*\.?0*/)\d+(\.\d+)?)?/{_TYPE}/[1-9]\d*(x[1-9]\d*){{3}}(/plain)?"
 )
 """What a table may be called, see `simcluster.gpu.place`."""
 

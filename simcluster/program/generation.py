@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,7 +23,8 @@ def lower_generation(share: Share, layout: Layout, most: int) -> Program:
     programs = [lower(replace(share, workload=workload.prefill()), layout)]
     segments = [Segment(name="prefill", first=0, times=1, length=workload.length)]
     operations: list[Operation] = list(programs[0].operations)
-    for first, last in blocks(workload.output - 1, most):
+    full = [] if share.model.window is None else [int(share.model.window - workload.length)]
+    for first, last in blocks(workload.output - 1, most, full):
         context = workload.length + (first + last) / 2
         program = lower(replace(share, workload=workload.decode(context)), layout)
         times = last - first + 1
@@ -43,10 +45,12 @@ def steps(share: Share) -> tuple[Share, ...]:
     return tuple(replace(share, workload=one) for one in (workload.prefill(), workload.decode(workload.length)))
 
 
-def blocks(steps: int, most: int) -> tuple[tuple[int, int], ...]:
-    """Steps 1 … `steps` in at most `most` runs (first, last), whose lengths differ by at most one."""
+def blocks(steps: int, most: int, bends: Sequence[int] = ()) -> tuple[tuple[int, int], ...]:
+    """Steps 1 … `steps` in at most `most` runs (first, last), whose lengths differ by at most one, cut once more after
+    each step of `bends`, where the time stops to grow in proportion to the context."""
     count = min(steps, most)
-    cuts = [steps * part // count for part in range(count + 1)] if count else [0]
+    even = [steps * part // count for part in range(count + 1)] if count else [0]
+    cuts = sorted({*even, *(bend for bend in bends if 0 < bend < steps)})
     return tuple((since + 1, until) for since, until in pairwise(cuts))
 
 

@@ -44,7 +44,9 @@ class _Encounter:
 class _Run:
     """The state of one replay: the clock, the network, who has arrived where, and the spans so far.
 
-    Kernels somebody waits for and encounters are kept by (step, index of the operation, track or party).
+    Kernels somebody waits for and encounters are kept by (step, index of the operation, track or party).  At each
+    `boundary`, the first kernel of a segment of a generation, all ranks meet: a step starts when the one before it has
+    ended everywhere.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -56,6 +58,7 @@ class _Run:
         self.members = {axis: parties.members.tolist() for axis, parties in schedule.parties.items()}
         self.kernel_done: dict[tuple[int, int, int], simpy.Event] = {}
         self.encounters: dict[tuple[int, int, int], _Encounter] = {}
+        self.boundary = {segment.first: _Encounter(self.env) for segment in self.program.segments[1:]}
 
     def compute_stream(self, track: int) -> Stream:
         """Kernels in program order, each after the collectives it needs."""
@@ -65,6 +68,11 @@ class _Run:
         idle = schedule.host_s
         for step in range(self.program.steps):
             for index in schedule.kernels:
+                if index in self.boundary:
+                    if clock > self.env.now:
+                        yield self.env.timeout(clock - self.env.now)
+                    yield self._all_meet(index)
+                    clock = self.env.now
                 for need in schedule.needs[index]:
                     done = self._done(step, need, track)
                     if done is not None:
@@ -84,8 +92,11 @@ class _Run:
 
     def communication_stream(self, track: int) -> Stream:
         """Collectives in program order, each after the kernels it needs."""
+        waiting = list(self.boundary)
         for step in range(self.program.steps):
             for index, collective in self.schedule.collectives.items():
+                while waiting and index > waiting[0]:
+                    yield self._all_meet(waiting.pop(0))
                 for need in self.schedule.needs[index]:
                     done = self._done(step, need, track)
                     if done is not None and not done.processed:
@@ -100,6 +111,16 @@ class _Run:
                     self.network.start(meeting.traffic, meeting.payload_bytes, encounter.done)
                 yield encounter.done
                 self.recording.add(track, step, index, arrive, encounter.start_s, self.env.now)
+        for first in waiting:
+            yield self._all_meet(first)
+
+    def _all_meet(self, first: int) -> simpy.Event:
+        """The event that fires when both streams of every track have come to the operation `first`."""
+        meeting = self.boundary[first]
+        meeting.arrived += 1
+        if meeting.arrived == 2 * len(self.schedule.tracks):
+            meeting.done.succeed()
+        return meeting.done
 
     def _done(self, step: int, need: Need, track: int) -> simpy.Event | None:
         """The event that ends the needed operation; None before the first step."""

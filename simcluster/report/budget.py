@@ -33,4 +33,4 @@ def limits(result: Result, capacity: Capacity) -> str:
     ]
     body = grid(rows, right=(1, 2)) if rows else "none of the plans, sizes, number types and GPUs tried fits"
     small = "not even one sequence a replica fits" if capacity.largest_batch == 0 else f"largest that fits: {sizes}"
-    return section("What would fit (each simulated; latency of a step)", f"{body}\n\nAll else as it is, {small}.")
+    return section("What would fit (each simulated; latency)", f"{body}\n\nAll else as it is, {small}.")

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from simcluster.report.layout import aligned
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.table import Table
-from simcluster.units import plural, show_bytes, show_bytes_per_s, show_flop, show_flop_per_s, show_percent, show_seconds
+from simcluster.units import (
+    plural,
+    show_bytes,
+    show_bytes_per_s,
+    show_flop,
+    show_flop_per_s,
+    show_percent,
+    show_seconds,
+)
 
 
 def kernel(shown: Table) -> str:

@@ -44,6 +44,11 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
     return "\n\n".join(parts)
 
 
+def _unit(result: Result) -> str:
+    """What is timed as a whole."""
+    return "generation" if result.generates else "step"
+
+
 def verdict(result: Result) -> str:
     """What binds this plan, in a sentence or two."""
     total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
@@ -55,26 +60,27 @@ def verdict(result: Result) -> str:
             f"{show_bytes(worst[1].bytes)}. Nothing was replayed, so there is no latency or throughput."
         )
     values = result.metrics
+    unit = _unit(result)
     busy, exposed = values["compute_busy"] or 0.0, values["exposed_communication"] or 0.0
     mfu = f"MFU is {metric.show('mfu', values['mfu'])}"
     if busy >= exposed:
         longest = _costliest(result, compute=True)
         return fill(
-            f"Bound by its kernels: GPUs compute {show_percent(busy)} of the step, and {show_percent(exposed)} is "
+            f"Bound by its kernels: GPUs compute {show_percent(busy)} of the {unit}, and {show_percent(exposed)} is "
             f"exposed communication. The longest kernels are {longest}. {mfu}."
         )
     return fill(
-        f"Bound by communication: {show_percent(exposed)} of the step is exposed communication, and GPUs compute "
+        f"Bound by communication: {show_percent(exposed)} of the {unit} is exposed communication, and GPUs compute "
         f"{show_percent(busy)}. The longest transfers are {_costliest(result, compute=False)}. {mfu}."
     )
 
 
 def _costliest(result: Result, *, compute: bool) -> str:
-    latency_s = result.metrics["latency_s"] or 1.0
+    unit, latency_s = _unit(result), result.metrics["latency_s"] or 1.0
     rows = [row for row in result.by_operation if (row.kind == "compute") == compute]
     rows = sorted(rows, key=lambda row: row.seconds, reverse=True)[:2]
     return " and ".join(
-        f"{row.name} ({show_percent(row.seconds / latency_s)} of the step, limited by {LIMITS[row.limited_by]})"
+        f"{row.name} ({show_percent(row.seconds / latency_s)} of the {unit}, limited by {LIMITS[row.limited_by]})"
         for row in rows
     )
 
@@ -144,7 +150,7 @@ def _operations(result: Result) -> str:
         "operation",
         "count",
         "time",
-        "of step",
+        f"of {_unit(result)}",
         "FLOPs",
         "HBM or sent",
         "NVLink",
@@ -154,7 +160,7 @@ def _operations(result: Result) -> str:
     rows: list[tuple[str, ...]] = [header]
     for row in sorted(result.by_operation, key=lambda row: row.seconds, reverse=True):
         rows.append(_operation(row, latency_s))
-    return section("Operations (per GPU and step, costliest first)", grid(rows, right=tuple(range(1, 8))))
+    return section(f"Operations (per GPU and {_unit(result)}, costliest first)", grid(rows, right=tuple(range(1, 8))))
 
 
 def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
@@ -193,7 +199,7 @@ def _communication(result: Result) -> str:
             )
         )
     points = metric.show("synchronisation_points_per_layer", result.metrics["synchronisation_points_per_layer"])
-    title = f"Communication (per GPU and step; {points} synchronisation points a layer)"
+    title = f"Communication (per GPU and {_unit(result)}; {points} synchronisation points a layer)"
     return section(title, grid(rows, right=(2, 3, 4, 5)))
 
 
@@ -207,7 +213,7 @@ def _changes(changes: Table) -> str:
         for row in changes.rows
     ]
     body = grid(rows, right=(1, 2)) if rows else "none of the plans and upgrades tried makes the step faster"
-    return section(f"{changes.title} (each simulated; latency of a step)", body)
+    return section(f"{changes.title} (each simulated; latency)", body)
 
 
 def _compute(result: Result) -> str:
@@ -219,7 +225,7 @@ def _compute(result: Result) -> str:
     ]
     shares = ", ".join(f"{name} {show_flop(totals[name])}" for name in ("attention", "experts", "other"))
     rows.append(("total", "", show_flop(totals["total"]), shares))
-    return section("Compute of a GPU (counted FLOPs of a step)", grid(rows, right=(2,)))
+    return section(f"Compute of a GPU (counted FLOPs of a {_unit(result)})", grid(rows, right=(2,)))
 
 
 def _links(result: Result) -> str:
@@ -237,7 +243,9 @@ def _links(result: Result) -> str:
         )
     if len(rows) == 1:
         return section("Wires", "  none: one GPU")
-    return section("Wires (all of a kind, per step; use is of usable bandwidth)", grid(rows, right=(1, 2, 3, 4)))
+    return section(
+        f"Wires (all of a kind, per {_unit(result)}; use is of usable bandwidth)", grid(rows, right=(1, 2, 3, 4))
+    )
 
 
 def _checks_in_short(result: Result) -> str:

@@ -185,6 +185,11 @@ def workload_mistakes(form: WorkloadForm) -> Wrong:
         yield "workload.steps", "has no effect in generate, whose steps are its output tokens; leave it out"
 
 
+def kv_reads_mistakes(form: WorkloadForm, model: Model) -> Wrong:
+    if model.latent is not None and form.kv_reads != "per_kv_head":
+        yield "workload.kv_reads", "has no effect with latent attention, whose cache all heads share; leave it out"
+
+
 def expert_load_mistakes(form: WorkloadForm, model: Model) -> Wrong:
     """Popularities of experts that the model lacks, or that would send two copies of a token to one expert."""
     moe, path = model.moe, "workload.expert_load"

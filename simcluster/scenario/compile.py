@@ -143,7 +143,8 @@ class _Compiler(Sections):
         if form is None:
             return None, None
         wrong = list(build.workload_mistakes(form))
-        wrong += [] if model is None else build.expert_load_mistakes(form, model)
+        if model is not None:
+            wrong += [*build.expert_load_mistakes(form, model), *build.kv_reads_mistakes(form, model)]
         self.report(wrong)
         if wrong or gpus is None or plan is None:
             return None, None

@@ -85,17 +85,15 @@ def _plans(scenario: Scenario) -> list[list[tuple[str, Scenario]]]:
 
 
 def _binding(result: Result) -> Resource | None:
-    """The resource that most of the step waits for; None where that is launch overhead or latency."""
-    waits: dict[Resource | None, float] = {}
+    """The resource that most of the step waits for, beside launch overhead and latency; None where that is all."""
+    waits: dict[Resource, float] = {}
     for row in result.by_operation:
         seconds = row.seconds if row.kind == "compute" else row.exposed_seconds
-        resource: Resource | None = None
         match row.limited_by:
             case "compute" | "memory" | "nvlink" | "nic":
-                resource = row.limited_by
+                waits[row.limited_by] = waits.get(row.limited_by, 0.0) + seconds
             case "leaf":
-                resource = "nic"
+                waits["nic"] = waits.get("nic", 0.0) + seconds
             case _:
                 pass
-        waits[resource] = waits.get(resource, 0.0) + seconds
-    return max(waits, key=lambda resource: waits[resource])
+    return max(waits, key=lambda resource: waits[resource], default=None)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +16,13 @@ from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.place import own, plain
 from simcluster.gpu.profile import Profile
 from simcluster.gpu.profile import Table as KernelTable
+from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.cluster_section import load_gpu
+from simcluster.scenario.document import Value
 from simcluster.study.kernel_lines import measured
 from simcluster.study.roofline import Roofline, roofline
 from simcluster.timeline.table import Cell, Column, Table
 from simcluster.units import format_exact
-
-if TYPE_CHECKING:
-    from simcluster.scenario.document import Value
 
 FEWEST = 20
 """A table with fewer rows keeps none back."""
@@ -120,8 +118,6 @@ def _tables(profile: Profile, errors: dict[str, list[float]]) -> Table:
 
 def _gpu_section(name: str, roof: Roofline, source: str, output: Path | None) -> dict[str, Value]:
     """The catalogue's GPU with what was found, as a scenario writes it; without a file it has no profile."""
-    from simcluster.scenario.catalogue import look_up
-
     tree = look_up("gpu", name)
     efficiency = tree["efficiency"]
     assert isinstance(efficiency, dict)
@@ -163,8 +159,8 @@ def _notes(gpu: Gpu, profile: Profile, rows: Sequence[Measured], held: Sequence[
         table, point = own(row.shape)
         for seen, value in zip(places.setdefault(table, [set() for _ in point]), point, strict=True):
             seen.add(float(f"{value:.12g}"))
-    for name, table in profile.tables.items():
-        if note := _thinning(table, places[name]):
+    for name, one in profile.tables.items():
+        if note := _thinning(one, places[name]):
             yield f"{name}: scattered rows, too few for a grid of all their sizes, were moved together: {note}"
 
 

@@ -26,6 +26,8 @@ MOST_TOLD = 20
 
 SHORTEST_S, LONGEST_S = 1e-9, 1e6
 
+LEAST_SKEW = 0.001
+
 FASTEST = 100
 """A time so many times shorter than the datasheet allows has another unit than its column."""
 
@@ -114,6 +116,8 @@ def _row(names: Sequence[str], cells: Sequence[str], gpu: Gpu) -> Measured:
         raise InputError([*error.mistakes, *(Mistake(what=what) for what in wrong)]) from None
     shape = asked.shape
     if isinstance(shape, ExpertLayer) and asked.skew is not None:
+        if asked.skew < LEAST_SKEW:
+            wrong.append(f"skew is {asked.skew:g}; leave it empty for equally popular experts")
         shape = replace(shape, skew=f"{asked.skew:f}".rstrip("0").rstrip("."))
     if not gpu.has_peak(shape.compute):
         wrong.append(f"{gpu.name} has no peak for {shape.compute}; there is {', '.join(gpu.peak_flops_per_s)}")

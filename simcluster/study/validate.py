@@ -42,7 +42,9 @@ def validate(folder: Path | None = None) -> Validation:
     ]
     kernels = kernel_regimes.recorded() if folder is None else [] if raw is None else kernel_regimes.scored(raw)
     if not scored and not runs and not kernels:
-        what = f"holds no rows of {ledger.NETWORK}, {ledger.EXCHANGE} or {published.PUBLISHED}, and no raw kernel tables"
+        what = (
+            f"holds no rows of {ledger.NETWORK}, {ledger.EXCHANGE} or {published.PUBLISHED}, and no raw kernel tables"
+        )
         raise InputError(Mistake(what=f"{what} such as h100_sxm_gemm_trtllm_bfloat16.csv", origin=str(folder)))
     return Validation(regimes=_regimes(scored, kernels), cases=_cases(runs), points=_points(scored))
 

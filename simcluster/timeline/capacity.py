@@ -23,7 +23,7 @@ class Capacity:
     largest_batch: int
     largest_length: int
     length_name: str
-    remedies: tuple[Remedy, ...]
+    remedies: tuple[Remedy, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         return {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simcluster.timeline.parts import Segment
+from simcluster.timeline.parts import Floats, Segment
 from simcluster.timeline.timeline import Timeline
 
 
@@ -35,4 +35,26 @@ def stretched(timeline: Timeline, parts: Sequence[tuple[str, int, int, float]]) 
         finish_s=np.interp(timeline.finish_s, knots, places),
         links=replace(timeline.links, time_s=np.interp(timeline.links.time_s, knots, places)),
         segments=segments,
+    )
+
+
+def one_step(timeline: Timeline, number: int) -> Timeline:
+    """A single step of segment `number` as a timeline of its own, as long as it really takes; wires are left out."""
+    segment, begin = timeline.segments[number], 0.0 if number == 0 else timeline.segments[number - 1].end_s
+    rows = np.flatnonzero((timeline.finish_s > begin) & (timeline.finish_s <= segment.end_s))
+    links = timeline.links
+
+    def real(at: Floats) -> Floats:
+        return np.asarray((at[rows] - begin) / segment.times)
+
+    return replace(
+        timeline,
+        track=timeline.track[rows],
+        step=timeline.step[rows],
+        operation=timeline.operation[rows],
+        arrive_s=real(timeline.arrive_s),
+        start_s=real(timeline.start_s),
+        finish_s=real(timeline.finish_s),
+        links=replace(links, time_s=links.time_s[:0], state=links.state[:0]),
+        segments=(),
     )

@@ -100,6 +100,13 @@ def test_what_holds_no_measurements_is_refused(content: bytes | None, tmp_path: 
     assert "Traceback" not in outcome.err
 
 
+def test_hardly_any_skew_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    header = "kernel,dtype,tokens,hidden,inner,experts,top_k,skew,latency_us"
+    path.write_text(f"{header}\nmoe,bf16,64,1024,512,8,2,1e-9,50\n", encoding="utf-8")
+    assert "mine.csv:2: skew is 1e-09; leave it empty" in _calibrate(path, "--gpu", "h100-sxm").err
+
+
 def test_an_unknown_gpu_is_refused(measured: Path) -> None:
     outcome = _calibrate(measured, "--gpu", "h100-sxn")
     assert outcome.code == 2

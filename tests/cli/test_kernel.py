@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import simcluster as package
@@ -12,7 +14,7 @@ GEMM = ("gemm", "--gpu", "h100-sxm", "--m", 4096, "--n", 8192, "--k", 8192)
 ATTENTION = {"batch": 4, "heads": 32, "kv_heads": 8, "head_dim": 128}
 EXPERTS = {"tokens": 4096, "hidden": 7168, "inner": 2048, "experts": 256, "top_k": 8, "ep": 16}
 
-KERNELS: dict[str, dict[str, int]] = {
+KERNELS: dict[str, dict[str, Any]] = {
     "gemm": {"m": 4096, "n": 8192, "k": 8192},
     "attention_prefill": {**ATTENTION, "sequence": 2048},
     "attention_decode": {**ATTENTION, "context": 2048},
@@ -55,7 +57,7 @@ def test_the_text_tells_time_rate_bound_and_whence() -> None:
 @pytest.mark.parametrize("gpu", ["h100-sxm", "l40s"])
 def test_every_kernel_has_an_object(kernel: str, gpu: str) -> None:
     row = _kernel(kernel, "--gpu", gpu, *_options(KERNELS[kernel]), "--json").json()
-    assert row["time_s"] == package.kernel_seconds(gpu=gpu, kernel=kernel, **KERNELS[kernel])
+    assert row["time_s"] == package.kernel_seconds(gpu=gpu, kernel=kernel, dtype="bf16", **KERNELS[kernel])
     assert row["flops_per_s"] == pytest.approx(row["flops"] / row["time_s"], rel=1e-12)
     assert row["bytes_per_s"] == pytest.approx(row["bytes"] / row["time_s"], rel=1e-12)
     assert row["bound"] in ("compute", "memory", "launch")
@@ -78,7 +80,9 @@ def test_skew_between_measured_exponents_is_interpolated(skew: float, provenance
 
 
 def test_a_shape_outside_of_its_table_says_so() -> None:
-    out = _kernel("attention_prefill", "--gpu", "h100-sxm", *_options(KERNELS["attention_prefill"]), "--window", 128).out
+    out = _kernel(
+        "attention_prefill", "--gpu", "h100-sxm", *_options(KERNELS["attention_prefill"]), "--window", 128
+    ).out
     assert "no such kernel was measured" in out
     assert "fitted: table attention_prefill" in out
 

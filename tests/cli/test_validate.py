@@ -12,8 +12,8 @@ from tests.edge_helpers import Outcome, no_longer_than, process, simcluster
 
 NETWORK = "machine,kind,gpus,gpus_per_node,dtype,bytes,setup,measured_us,source\n"
 MOE = "machine,mode,gpus,tokens_per_rank,hidden,top_k,experts,sms,dispatch_us,combine_us,source\n"
-PUBLISHED = ("id,regime,machine,gpus,model,precision,plan,phase,batch,sequence,output,kv_reads,metric,measured,status,waits_for,"
-             "clean,fitted,source\n")  # fmt: skip
+PUBLISHED = ("id,regime,machine,gpus,model,precision,plan,phase,batch,sequence,output,kv_reads,metric,measured,status,"
+             "waits_for,clean,fitted,source\n")  # fmt: skip
 KEYS = ["regime", "points", "mean", "median", "worst", "bias", "fitted", "source"]
 
 
@@ -177,8 +177,8 @@ def test_nothing_but_the_package_and_the_folder_is_read(tmp_path: Path) -> None:
 
 
 RUN = "mine-128,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,prefill,1,128,0,per_kv_head,ttft_s,0.02,ready,,yes,no,my bench"
-WAITING = "mine-ifb,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,generate,0,128,8,per_query_head,output_tokens_per_s_per_gpu,900,waiting,"
-WAITING += "a scheduler,no,no,my bench"
+WAITING = "mine-ifb,my runs,dgx-a100,1,llama-2-7b,bf16,TP1,generate,0,128,8,per_query_head,"
+WAITING += "output_tokens_per_s_per_gpu,900,waiting,a scheduler,no,no,my bench"
 
 
 def _runs(folder: Path, *rows: str) -> Path:

@@ -17,6 +17,8 @@ from tests.physics_helpers import ideal_gpu
 
 GPU = ideal_gpu()
 
+Points = dict[tuple[float, ...], list[int]]
+
 
 def shape(kernel: str, **sizes: float) -> Shape:
     return question(kernel, "bf16", sizes).shape
@@ -115,7 +117,7 @@ def test_tables_that_are_filled_together() -> None:
 
 def test_scattered_points_move_together_until_a_grid_can_bear_them() -> None:
     random = np.random.default_rng(0)
-    points = {tuple(map(float, 2 ** random.uniform(5, 14, 3))): [number] for number in range(400)}
+    points: Points = {tuple(map(float, 2 ** random.uniform(5, 14, 3))): [number] for number in range(400)}
     (moved,) = thinned({"gemm/bf16": points}).values()
     cells = np.prod([len({point[axis] for point in moved}) for axis in range(3)])
     assert cells <= min(MOST_CELLS, len(moved) / 0.02)
@@ -123,12 +125,12 @@ def test_scattered_points_move_together_until_a_grid_can_bear_them() -> None:
 
 
 def test_points_on_a_grid_stay() -> None:
-    points = {(float(m), float(n), 64.0): [0] for m, n in product(range(1, 50), range(1, 80))}
+    points: Points = {(float(m), float(n), 64.0): [0] for m, n in product(range(1, 50), range(1, 80))}
     assert thinned({"gemm/bf16": points}) == {"gemm/bf16": points}
 
 
 def test_what_fits_no_grid_becomes_one_point() -> None:
     """3,000 different pairs of heads: heads stay apart, so that no bins help."""
-    points = {(8.0 + number, 1.0 + number, 1.0, 2.0): [number] for number in range(3000)}
+    points: Points = {(8.0 + number, 1.0 + number, 1.0, 2.0): [number] for number in range(3000)}
     ((_, values),) = thinned({"attention_decode/bf16/bf16/64": points})["attention_decode/bf16/bf16/64"].items()
     assert values == list(range(3000))

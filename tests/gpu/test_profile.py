@@ -180,6 +180,7 @@ def rewritten(path: Path, profile: Profile, key: str, value: object, extra: int 
         ("error", float("inf"), "error"),
         ("name", "gemm", "no table"),
         ("name", "moe/bf16/1x2x3", "no table"),
+        ("name", "moe-0.0/bf16/1x2x3x4", "no table"),
         ("name", "attention_decode/bf16/bf16/0", "no table"),
     ],
 )

@@ -9,7 +9,8 @@ from simcluster.pipeline import memory_fraction, simulate
 from simcluster.scenario.compile import compile_text
 from simcluster.scenario.scenario import Scenario
 from simcluster.study.capacity import capacity
-from simcluster.timeline.capacity import Capacity
+from simcluster.study.remedies import remedies
+from simcluster.timeline.capacity import Capacity, Remedy
 from tests.physics_helpers import as_text
 
 GPU = {
@@ -115,14 +116,19 @@ TOO_MUCH = {
 }
 
 
+def _remedies(text: str) -> tuple[Remedy, ...]:
+    scenario = _read(text)
+    return remedies(scenario, lambda changes: _read(text, *changes), capacity(scenario))
+
+
 @pytest.mark.parametrize("name", TOO_MUCH)
 def test_a_remedy_mends_the_scenario_as_the_user_wrote_it(name: str) -> None:
     """With its `--set` the written scenario fits, and needs the memory and the time that were told."""
     text = TOO_MUCH[name]
     assert not _accepted(text)
-    remedies = capacity(_read(text)).remedies
-    assert remedies
-    for remedy in remedies:
+    found = _remedies(text)
+    assert found
+    for remedy in found:
         result = simulate(_read(text, *remedy.changes))
         assert result.fits, remedy.changes
         assert result.memory_fraction == pytest.approx(remedy.memory_fraction, rel=1e-9), remedy.changes
@@ -132,8 +138,7 @@ def test_a_remedy_mends_the_scenario_as_the_user_wrote_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["weights of a dense model", "weights of experts", "the cache"])
 def test_three_remedies_are_named_where_there_are_three(name: str) -> None:
     """Narrower weights are one for experts too: 671 B parameters in int4 are 336 GB, on eight GPUs of 80 GB."""
-    remedies = capacity(_read(TOO_MUCH[name])).remedies
-    assert len({remedy.changes for remedy in remedies}) == 3
+    assert len({remedy.changes for remedy in _remedies(TOO_MUCH[name])}) == 3
 
 
 @pytest.mark.parametrize("workload", [PREFILL, DECODE, GENERATE], ids=["prefill", "decode", "generate"])
@@ -144,7 +149,3 @@ def test_memory_counted_for_the_limits_is_that_of_the_run(
     for changes in ((), ("workload.expert_load={3: 2}",) if model is EXPERTS else ("workload.kv_block=48",)):
         scenario = _read(_text(model, plan, workload), *changes)
         assert memory_fraction(scenario) == pytest.approx(simulate(scenario).memory_fraction, rel=1e-12)
-
-
-def test_no_remedy_is_named_for_a_plan_that_fits() -> None:
-    assert capacity(_read(_scenario(H100, "llama-3.1-8b", "TP1", LATER))).remedies == ()

@@ -84,7 +84,8 @@ def test_a_run_is_a_scenario() -> None:
     text, changes = published.scenario(BATCH, host_overhead_s=0.002)
     assert text == (
         "cluster: dgx-h100\nmodel: llama-2-70b\nplan: TP4\nworkload:\n"
-        "  phase: generate\n  batch: 480\n  sequence: 128\n  output: 2048\n  kv_reads: per_query_head\n  host_overhead: 2 ms\n"
+        "  phase: generate\n  batch: 480\n  sequence: 128\n  output: 2048\n"
+        "  kv_reads: per_query_head\n  host_overhead: 2 ms\n"
     )
     assert changes[0].startswith("model.precision={weights: fp8, compute: fp8, attention: bf16")
     assert changes[2:] == ("cluster.nodes=1", "cluster.gpus_per_node=4", "cluster.infiniband=null")

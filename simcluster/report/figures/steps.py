@@ -11,26 +11,31 @@ from simcluster.timeline.result import Result
 
 
 def draw_latency(result: Result, look: style.Look = style.LIGHT) -> Figure:
-    """Each step's latency, from the end of the step before it to its own on the slowest rank."""
+    """Each step's latency, from the end of the step before it to its own on the slowest rank.
+
+    Of a generation each token's, the first one's apart: it is the prefill's, and many times as long.
+    """
     timeline = result.timeline
     assert timeline is not None
-    parts = timeline.parts
-    latencies = np.repeat(parts.latency_s, parts.steps)
+    parts, first = timeline.parts, 1 if len(timeline.segments) > 1 else 0
+    latencies = np.repeat(parts.latency_s[first:], parts.steps[first:])
     scale, unit = style.time_unit(float(latencies.max()))
     with style.canvas(look, 8, 4) as figure:
-        over = f"{len(latencies):,} tokens" if timeline.segments else _steps(len(latencies))
-        facts = f"mean {metric.show('latency_s', float(latencies.mean()))} over {over}"
+        mean = metric.show("latency_s", float(latencies.mean()))
+        facts = f"mean {mean} over {_steps(len(latencies))}"
+        if first:
+            facts = f"first token {metric.show('ttft_s', result.metrics['ttft_s'])}, {mean} for each of the others"
         style.heading(figure, result.identity.scenario, f"{result.identity.plan}: {facts}")
         axes = figure.subplots()
-        numbers = np.arange(1, len(latencies) + 1)
+        numbers = np.arange(1, len(latencies) + 1) + first
         if len(latencies) <= 60:
             axes.bar(numbers, latencies * scale, color=style.COMPUTING, width=0.7)
         else:
             axes.plot(numbers, latencies * scale, color=style.COMPUTING, linewidth=1.4)
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(0.4, max(len(latencies), 4) + 0.6)
+        axes.set_ylim(0, float(latencies.max()) * scale * 1.1)
+        axes.set_xlim(0.4, max(len(latencies) + first, 4) + 0.6)
         style.whole_numbers(axes.xaxis)
-        axes.set_xlabel("token of a sequence, the first one with the prefill" if timeline.segments else "step")
+        axes.set_xlabel("token of a sequence, from the second on" if first else "step")
         axes.set_ylabel(f"latency ({unit})")
         style.quiet(axes, look)
     return figure

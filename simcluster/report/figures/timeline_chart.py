@@ -14,6 +14,7 @@ from simcluster.report.figures.ranks import like_first
 from simcluster.timeline import metric
 from simcluster.timeline.result import Result
 from simcluster.timeline.states import States
+from simcluster.timeline.stretch import one_step
 from simcluster.timeline.timeline import Ints, Timeline
 
 _NAMED = 0.035
@@ -48,7 +49,8 @@ def window(timeline: Timeline, layers: int) -> tuple[float, float]:
 
 
 def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2, look: style.Look = style.LIGHT) -> Figure:
-    """Two lanes a rank, compute above communication, for `layers` layers from the middle of the first step.
+    """Two lanes a rank, compute above communication, for `layers` layers from the middle of the first step, or of a
+    decode step half-way through a generation.
 
     Without `ranks`: the first rank of each track, or of the few that differ most where there are many, told with how
     many ranks are like it.
@@ -56,13 +58,16 @@ def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2, lo
     timeline, states = result.timeline, result.states
     assert timeline is not None
     assert states is not None
+    whole = _whole(timeline)
+    if timeline.segments:
+        timeline = one_step(timeline, len(timeline.segments) // 2)
     tracks = [] if ranks is not None else most_different(timeline, states)
     shown = tuple(ranks) if ranks is not None else tuple(int(timeline.tracks.first[track]) for track in tracks)
     others = [like_first(timeline, track) for track in tracks] or [""] * len(shown)
     since, until = window(timeline, layers)
     scale, unit = style.time_unit(until - since)
     with style.canvas(look, 12, 1.9 + 1.05 * len(shown)) as figure:
-        span = f"{metric.show('latency_s', until - since)} of {metric.show('latency_s', timeline.end_s)}"
+        span = f"{metric.show('latency_s', until - since)} of the {metric.show('latency_s', timeline.end_s)} of {whole}"
         style.heading(
             figure,
             result.identity.scenario,
@@ -99,6 +104,14 @@ def draw(result: Result, ranks: Sequence[int] | None = None, layers: int = 2, lo
 _LANES = ((0.0, "compute"), (0.42, "communication"))
 
 
+def _whole(timeline: Timeline) -> str:
+    """What is drawn a part of."""
+    if not timeline.segments:
+        return "a step" if timeline.steps == 1 else f"{timeline.steps} steps"
+    segment = timeline.segments[len(timeline.segments) // 2]
+    return f"a {segment.name} step at context {segment.length:,.0f}" if segment.name == "decode" else "the prefill"
+
+
 def _layers_named(timeline: Timeline, layers: int) -> str:
     numbers = sorted({op.layer for op in timeline.operations if op.layer is not None})
     first = len(numbers) // 2 if len(numbers) > layers else 0
@@ -110,7 +123,7 @@ def most_different(timeline: Timeline, states: States) -> list[int]:
     """Tracks in the order of ranks, at most MOST_TRACKS: the one with the most ranks, then always the one whose time in
     the four states is farthest from that of all chosen ones."""
     spent = np.stack([states.computing, states.communicating, states.waiting, states.idle], axis=1)
-    spent = np.round(spent / timeline.end_s, 9)  # sums in another order differ in the last digits
+    spent = np.round(spent / spent.sum(axis=1).max(), 9)  # sums in another order differ in the last digits
     chosen = [int(np.argmax(timeline.tracks.count))]
     while len(chosen) < min(MOST_TRACKS, len(spent)):
         away = np.abs(spent[:, None] - spent[chosen]).max(axis=2).min(axis=1)

@@ -7,6 +7,7 @@ import textwrap
 from simcluster.report import budget
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
+from simcluster.report.states import STATES, phases
 from simcluster.timeline import metric
 from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.limit import LIMITS
@@ -21,20 +22,13 @@ _BAR = 30
 _SOURCE = 88
 """Characters of a line of a source."""
 
-_STATES = (
-    ("compute_busy", "computing"),
-    ("exposed_communication", "communicating, exposed"),
-    ("waiting", "waiting for other ranks"),
-    ("idle", "idle"),
-)
-
 
 def summary(result: Result, changes: Table | None = None, capacity: Capacity | None = None) -> str:
     """What `simcluster run` prints; `changes` are those a study found to help, `capacity` what memory allows."""
     identity = result.identity
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
-        parts += [_phases(result)] if result.generates else []
+        parts += [phases(result)] if result.generates else []
         parts += [_states(result), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
     parts += [_compute(result)]
@@ -116,28 +110,11 @@ def _headline(result: Result) -> str:
     return aligned([row for row in rows if row[1] != "none"])
 
 
-def _phases(result: Result) -> str:
-    """Prefill and decode with their shares of time in each state."""
-    rows: list[tuple[str, ...]] = [("phase", "steps", "time", "a step", *(name for _, name in _STATES))]
-    for phase in result.phases:
-        shares = [show_percent(getattr(phase, path)) for path, _ in _STATES]
-        each = show_seconds(phase.seconds / phase.steps)
-        rows.append((phase.phase, f"{phase.steps:,}", show_seconds(phase.seconds), each, *shares))
-    assert result.timeline is not None
-    points = len(result.timeline.segments) - 1
-    doubt = show_percent(result.metrics["integration_error"] or 0.0)
-    said = fill(
-        f"Decode steps were simulated at {points} contexts; the latency is within {doubt} of simulating them all, if "
-        "no step is shorter than one with a smaller cache."
-    )
-    return section("Phases", grid(rows, right=tuple(range(1, 8))) + ("\n\n" + said if points else ""))
-
-
 def _states(result: Result) -> str:
     values = result.metrics
     latency_s = values["latency_s"] or 0.0
     rows = []
-    for path, name in _STATES:
+    for path, name in STATES:
         share = values[path] or 0.0
         bar = "█" * round(share * _BAR)
         rows.append((name, show_seconds(share * latency_s), show_percent(share), bar))

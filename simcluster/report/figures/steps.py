@@ -32,7 +32,7 @@ def draw_latency(result: Result, look: style.Look = style.LIGHT) -> Figure:
             axes.bar(numbers, latencies * scale, color=style.COMPUTING, width=0.7)
         else:
             axes.plot(numbers, latencies * scale, color=style.COMPUTING, linewidth=1.4)
-        axes.set_ylim(0, float(latencies.max()) * scale * 1.1)
+        axes.set_ylim(0, float(latencies.max()) * scale * 1.1 if first else None)
         axes.set_xlim(0.4, max(len(latencies) + first, 4) + 0.6)
         style.whole_numbers(axes.xaxis)
         axes.set_xlabel("token of a sequence, from the second on" if first else "step")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simcluster.study.published import Case, cases, predict
+from simcluster.validation.published import Case, cases, predict
 
 TRIAL_S = 1e-3
 CANDIDATES_S = [tenths * 1e-4 for tenths in range(301)]

@@ -17,7 +17,7 @@ from simcluster.gpu.profile import SUFFIX, write
 from simcluster.scenario import build
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.hardware import GpuForm
-from simcluster.study.kernel_rows import rows
+from simcluster.validation.kernel_rows import rows
 from tools.kernel_errors import TITLE, held_out, summary, with_errors
 
 PROFILES = Path(__file__).resolve().parent.parent / "simcluster" / "gpu" / "profiles"

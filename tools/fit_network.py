@@ -21,7 +21,7 @@ from tools.network_rows import MACHINES, Row, collectives
 
 ROOT = Path(__file__).resolve().parent.parent / "simcluster"
 LIBRARIES = ROOT / "cluster" / "catalogue" / "libraries"
-LEDGER = ROOT / "study" / "measurements"
+LEDGER = ROOT / "validation" / "measurements"
 
 TABLES = "aiconfigurator-core 0.12.0 (Apache-2.0, Copyright NVIDIA CORPORATION & AFFILIATES)"
 FABRICS = "nccl-tests published by xxrjun/nccl-tests-cluster and crazyguitar/aws-gpu-communication-benchmark"

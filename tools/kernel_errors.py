@@ -12,7 +12,7 @@ from simcluster.gpu.fitting import Measured, families, profile_of
 from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.place import own
 from simcluster.gpu.profile import Profile
-from simcluster.study.kernel_regimes import KEPT_BACK
+from simcluster.validation.kernel_regimes import KEPT_BACK
 
 
 def errors(gpu: Gpu, profile: Profile, rows: Iterable[Measured]) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""Writes simcluster/study/measurements/published.csv from the raw table of published measurements.
+"""Writes simcluster/validation/measurements/published.csv from the raw table of published measurements.
 
     python -m tools.published_rows ../shared/data
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-TARGET = Path("simcluster/study/measurements/published.csv")
+TARGET = Path("simcluster/validation/measurements/published.csv")
 COLUMNS = ("id", "regime", "machine", "gpus", "model", "precision", "plan", "phase", "batch", "sequence", "output",
            "kv_reads", "metric", "measured", "status", "waits_for", "clean", "fitted", "source", "notes")  # fmt: skip
 

@@ -26,7 +26,7 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
     from simcluster.cli.place import make_folder, refuse_unwritable
     from simcluster.gpu import profile
     from simcluster.report import calibration_text, machine
-    from simcluster.study.calibrate import calibrate
+    from simcluster.validation.calibrate import calibrate
 
     if output is not None:
         if output.suffix != profile.SUFFIX and not output.is_dir():

@@ -21,7 +21,7 @@ def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None
     from simcluster.cli.place import make_folder
     from simcluster.cli.plot import refuse_unwritable
     from simcluster.report import listing, machine
-    from simcluster.study.validate import validate
+    from simcluster.validation.validate import validate
 
     if plot is not None:
         refuse_unwritable(plot)

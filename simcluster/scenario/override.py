@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from simcluster.errors import InputError, Mistake
 from simcluster.plan import name as plan_name
-from simcluster.scenario import catalogue, hf
+from simcluster.scenario import catalogue
 from simcluster.scenario.document import DEEPEST, Document, Path, Value, dotted, read
 from simcluster.scenario.hardware import DEFAULT_COMPUTE_EFFICIENCY
+from simcluster.scenario.hf.config import import_model
 from simcluster.scenario.schema import PRECISION_PARTS
 
 REPLACING_PROFILE = (("efficiency",), ("launch_overhead",))
@@ -87,7 +88,7 @@ def written_out(path: Path, value: Value, origin: str = "") -> Value:
     reading and attention ranks in the other, and follows from the other degrees in both.
     """
     if path == ("model",) and isinstance(value, dict) and "hf" in value:
-        return hf.import_model(value, origin)
+        return import_model(value, origin)
     if not isinstance(value, str):
         return value
     try:

@@ -17,7 +17,7 @@ from simcluster.gpu.place import own
 from simcluster.scenario import build
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.hardware import GpuForm
-from simcluster.study.kernel_rows import rows
+from simcluster.validation.kernel_rows import rows
 from tools.kernel_errors import errors, halves
 
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "measured"

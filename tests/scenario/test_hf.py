@@ -12,7 +12,7 @@ from simcluster.model.parameters import total
 from simcluster.model.transformer import Moe
 from simcluster.scenario import build, catalogue
 from simcluster.scenario.compile import compile_text, load
-from simcluster.scenario.hf_forms import FAMILIES
+from simcluster.scenario.hf.forms import FAMILIES
 from simcluster.scenario.render import render
 from simcluster.scenario.schema import ModelForm
 from tests.edge_helpers import changed, simcluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from simcluster.study.lines import lines
+from simcluster.validation.lines import lines
 
 NETWORK, EXCHANGE = "network.csv", "moe.csv"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from simcluster import collective
 from simcluster.scenario.cluster_section import load_cluster
-from simcluster.study import ledger
-from simcluster.study.published import GPUS_PER_NODE, Prediction
+from simcluster.validation import ledger
+from simcluster.validation.published import GPUS_PER_NODE, Prediction
 
 _TYPES = {"half": "fp16", "float": "fp32", "double": "fp32", "int8": "int8"}
 """Element types of nccl-tests as ours; a double is added in the switch as a float is."""

@@ -12,7 +12,7 @@ import pytest
 from simcluster import units
 from simcluster.pipeline import simulate
 from simcluster.scenario.compile import compile_text
-from simcluster.study import published
+from simcluster.validation import published
 from tools.published_rows import COLUMNS, rows
 
 CASES = {case.id: case for case in published.cases()}

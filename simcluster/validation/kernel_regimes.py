@@ -12,8 +12,8 @@ from simcluster.gpu import profile as profiles
 from simcluster.gpu.fitting import families
 from simcluster.gpu.place import own
 from simcluster.scenario.cluster_section import load_gpu
-from simcluster.study import kernel_rows
 from simcluster.study.pool import run_all
+from simcluster.validation import kernel_rows
 
 KEPT_BACK = 0.15
 """Share of the rows that were kept back while a shipped profile was made."""

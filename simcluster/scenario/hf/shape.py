@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simcluster.scenario.build import Wrong
 from simcluster.scenario.document import Value
-from simcluster.scenario.hf_forms import (
+from simcluster.scenario.hf.forms import (
     Decoder,
     DeepSeek,
     Dense,
@@ -18,7 +18,7 @@ from simcluster.scenario.hf_forms import (
     Qwen3Experts,
     QwenExperts,
 )
-from simcluster.scenario.hf_window import window, window_mistakes
+from simcluster.scenario.hf.window import window, window_mistakes
 
 Tree = dict[str, Value]
 

@@ -19,10 +19,10 @@ from simcluster.gpu.profile import Table as KernelTable
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.cluster_section import load_gpu
 from simcluster.scenario.document import Value
-from simcluster.study.kernel_lines import measured
-from simcluster.study.roofline import Roofline, roofline
 from simcluster.timeline.table import Cell, Column, Table
 from simcluster.units import format_exact
+from simcluster.validation.kernel_lines import measured
+from simcluster.validation.roofline import Roofline, roofline
 
 FEWEST = 20
 """A table with fewer rows keeps none back."""

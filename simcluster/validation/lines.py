@@ -55,7 +55,7 @@ class Line:
 def lines(name: str, folder: Path | None) -> list[Line]:
     """The lines of a ledger file as they stand; a user's folder may hold only some of the files."""
     if folder is None:
-        text = resources.files("simcluster.study").joinpath("measurements", name).read_text(encoding="utf-8")
+        text = resources.files("simcluster.validation").joinpath("measurements", name).read_text(encoding="utf-8")
     elif (folder / name).is_file():
         try:
             text = (folder / name).read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 from simcluster.errors import InputError, Mistake
 from simcluster.pipeline import simulate
 from simcluster.scenario.compile import compile_text
-from simcluster.study.lines import Line, lines
 from simcluster.study.pool import run_all
 from simcluster.units import format_exact, show_bytes
+from simcluster.validation.lines import Line, lines
 
 PUBLISHED = "published.csv"
 

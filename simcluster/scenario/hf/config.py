@@ -9,9 +9,9 @@ from simcluster.errors import InputError, Mistake
 from simcluster.kernels import Precision
 from simcluster.scenario.document import Document, Value
 from simcluster.scenario.document import Path as KeyPath
-from simcluster.scenario.hf_forms import FAMILIES, DeepSeek, Experts
-from simcluster.scenario.hf_precision import DTYPES, INSTEAD, QuantizationForm, precision, quantization_mistakes
-from simcluster.scenario.hf_shape import shape, shape_mistakes
+from simcluster.scenario.hf.forms import FAMILIES, DeepSeek, Experts
+from simcluster.scenario.hf.precision import DTYPES, INSTEAD, QuantizationForm, precision, quantization_mistakes
+from simcluster.scenario.hf.shape import shape, shape_mistakes
 from simcluster.scenario.validation import validate
 
 LARGEST_FILE = 4_000_000

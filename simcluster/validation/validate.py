@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 
 from simcluster.errors import InputError, Mistake
-from simcluster.study import kernel_regimes, ledger, published, scoring
 from simcluster.timeline.table import Cell, Column, Table
+from simcluster.validation import kernel_regimes, ledger, published, scoring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simcluster.scenario.build import Wrong
 from simcluster.scenario.document import Value
-from simcluster.scenario.hf_forms import Heads, Llama, Qwen
+from simcluster.scenario.hf.forms import Heads, Llama, Qwen
 
 
 def window(form: Heads) -> dict[str, Value]:

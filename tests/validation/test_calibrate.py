@@ -18,7 +18,7 @@ from simcluster.gpu.fitting import bare_s
 from simcluster.gpu.question import question
 from simcluster.kernels import ExpertLayer
 from simcluster.scenario.cluster_section import load_gpu
-from simcluster.study.calibrate import calibrate
+from simcluster.validation.calibrate import calibrate
 
 GPU = replace(load_gpu("h100-sxm"), profile=None)
 

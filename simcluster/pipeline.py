@@ -34,7 +34,7 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
     """
     share = _share(scenario)
-    result = summarize(scenario, share, _program(scenario, share, POINTS[0]))
+    result = summarize(scenario, share, program_of(scenario))
     if result.fits:
         timeline = _finest(scenario, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
@@ -56,8 +56,9 @@ def _share(scenario: Scenario) -> Share:
     return Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
 
 
-def _program(scenario: Scenario, share: Share, points: int) -> Program:
+def program_of(scenario: Scenario, points: int = POINTS[0]) -> Program:
     """The program of a step, or of a generation with decode steps at so many contexts."""
+    share = _share(scenario)
     layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
     if scenario.workload.phase == "generate":
         return lower_generation(share, layout, points)
@@ -75,7 +76,11 @@ def _finest(scenario: Scenario, fold: Fold) -> Timeline:
 
 
 def _replayed(scenario: Scenario, fold: Fold, points: int) -> Timeline:
-    work = _program(scenario, _share(scenario), points)
-    timeline = run(work, scenario.cluster, fold)
-    parts = [(segment.name, segment.first, segment.times, segment.length) for segment in work.segments]
+    program = program_of(scenario, points)
+    return at_length(run(program, scenario.cluster, fold), program)
+
+
+def at_length(timeline: Timeline, program: Program) -> Timeline:
+    """The timeline of a program with every segment of a generation as long as the steps it stands for."""
+    parts = [(segment.name, segment.first, segment.times, segment.length) for segment in program.segments]
     return stretched(timeline, parts) if parts else timeline

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 from typing import Literal
 
 from simcluster.gpu.place import Shape, place
 from simcluster.gpu.profile import Profile
 from simcluster.kernels import PEAK_OF, ElementWise, ExpertLayer, Kernel, Precision
+
+CACHE_BYTES = 256e6
+"""More than any GPU's caches hold twice over: traffic beyond it comes from HBM (L2: A100 40, H100 50, B200 126 MB)."""
 
 Bound = Literal["compute", "memory", "launch"]
 
@@ -71,9 +74,10 @@ class Gpu:
     def kernel_time(self, kernel: Kernel) -> KernelTime:
         """Time of one kernel, in seconds: as its profile measured it, or else as the roofline has it.
 
-        Measured: (max(FLOPs / peak, bytes / bandwidth) + floor)·exp(r), see `Profile`; a kernel of an expert layer gets
-        its part of the layer's floor.  Roofline: max(FLOPs / (e_c·peak), bytes / (e_m·bandwidth)) + launch overhead
-        (Williams, Waterman & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).
+        Measured: (max(FLOPs / peak, bytes / bandwidth) + floor)·exp(r), see `Profile`, and no faster than the
+        datasheet's bandwidth where no cache can hold what it moves; a kernel of an expert layer gets its part of the
+        layer's floor.  Roofline: max(FLOPs / (e_c·peak), bytes / (e_m·bandwidth)) + launch overhead (Williams, Waterman
+        & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).
         """
         measured = self._measured(kernel)
         if measured is not None:
@@ -85,7 +89,12 @@ class Gpu:
         return _timed(compute_s, memory_s, self.launch_overhead_s, 1.0, self.provenance)
 
     def expert_layer_time(self, layer: ExpertLayer) -> KernelTime:
-        """All kernels of an expert layer one after another; what bounds the longest of them bounds it."""
+        """All kernels of an expert layer one after another; what bounds the longest of them bounds it.
+
+        Where fewer copies are routed than there are GPUs, the slowest GPU has one; tables hold that already.
+        """
+        if layer.rows < 1 and (self.profile is None or place(layer, self.profile) is None):
+            layer = replace(layer, rows=1.0)
         times = [self.kernel_time(part) for part in layer.parts]
         longest = max(times, key=lambda time: time.seconds)
         return KernelTime(
@@ -118,10 +127,10 @@ class Gpu:
         inside = inside and found.exact
         floor_s = table.floor_s if layer is None else table.floor_s / layer.PARTS
         kind: Provenance = "measured" if inside and self.profile.gpu == self.name else "fitted"
-        time = _timed(*self.bare(kernel), floor_s, exp(r), kind)
-        return KernelTime(
-            seconds=time.seconds, bound=time.bound, provenance=kind, table=found.table, outside=not inside
-        )
+        compute_s, memory_s = self.bare(kernel)
+        time = _timed(compute_s, memory_s, floor_s, exp(r), kind)
+        least_s = memory_s if kernel.bytes > CACHE_BYTES else 0.0
+        return replace(time, seconds=max(time.seconds, least_s), table=found.table, outside=not inside)
 
 
 def _timed(compute_s: float, memory_s: float, launch_s: float, factor: float, provenance: Provenance) -> KernelTime:

@@ -20,7 +20,7 @@ from math import log
 from typing import assert_never
 
 from simcluster.gpu.profile import Profile
-from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, GroupedGemm, LatentAttention
+from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, GroupedGemm, LatentAttention, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class Place:
 
 Shape = Gemm | Attention | LatentAttention | ExpertLayer
 """What a table holds."""
+
+
+ALIKE: dict[Precision, Precision] = {"fp16": "bf16"}
+"""Number types whose products take the same time on every GPU that has both."""
 
 
 def own(shape: Shape) -> tuple[str, tuple[float, ...]]:
@@ -83,7 +87,9 @@ def place(shape: Shape | GroupedGemm, profile: Profile) -> Place | None:
         return _experts(shape, profile)
     table, point = own(shape)
     if isinstance(shape, Gemm):
-        return Place(table=table, point=point, exact=plain(shape)) if table in profile.tables else None
+        like = table if table in profile.tables else f"gemm/{ALIKE.get(shape.compute, '')}"
+        exact = plain(shape) and like == table
+        return Place(table=like, point=point, exact=exact) if like in profile.tables else None
     nearest = _nearest_table(profile, table)
     return None if nearest is None else Place(table=nearest, point=point, exact=plain(shape) and nearest == table)
 

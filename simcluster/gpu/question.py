@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from numbers import Real
+from typing import cast, get_args
 
 from simcluster.errors import InputError, Mistake, nearest
 from simcluster.kernels import (
@@ -60,8 +61,8 @@ def question(kernel: str, dtype: str, sizes: Mapping[str, Size]) -> Question:
 
     InputError lists every size that is missing, has no effect or cannot be.
     """
-    if kernel not in _REQUIRED:
-        raise InputError(Mistake(what=f"no kernel is called {kernel!r:.60}{nearest(kernel, KERNELS)}"))
+    if kernel not in KERNELS:
+        raise InputError(Mistake(what=f"no kernel is called {kernel!r:.60}{nearest(str(kernel), KERNELS)}"))
     given = {name: value for name, value in sizes.items() if value is not None}
     mistakes = [*_unknown(kernel, given), *_types(dtype, given), *_sizes(kernel, given)]
     if mistakes:
@@ -92,27 +93,28 @@ def _types(dtype: str, given: Mapping[str, Size]) -> list[str]:
     ]
 
 
-_SWITCHES = ("gated", "kv_dtype")
-
-
 def _sizes(kernel: str, given: Mapping[str, Size]) -> list[str]:
     """Sizes are above 0 (context may be 0), heads and experts whole and dividing."""
     wrong = []
     for name, value in given.items():
         least = 0 if name == "context" and kernel.endswith("prefill") else 1
-        if name in _SWITCHES:
+        if name == "kv_dtype":
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
+        if name == "gated":
+            wrong += [] if isinstance(value, bool) else [f"gated is {value!r:.40}; it must be True or False"]
+        elif not _is_number(value) or not 0 <= cast(float, value) <= LARGEST:
             wrong.append(f"{name} is {value!r:.40}; it must be a number above 0")
         elif name == "skew" and value == 0:
             wrong.append("skew is 0; leave it out for equally popular experts")
-        elif name != "skew" and (value < least or (name != "tokens" and value != int(value))):
+        elif name != "skew" and _is_no_count(cast(float, value), least, whole=name != "tokens"):
             wrong.append(f"{name} is {value:g}; it must be a whole number of {least} or more")
     if wrong or any(name not in given for name in _REQUIRED[kernel]):
         return wrong
     pairs = {"attention": [("heads", "kv_heads")], "moe": [("experts", "ep"), ("inner", "tp")]}
     for whole, part in pairs.get(kernel.partition("_")[0], []):
-        if part in given and float(str(given[whole])) % float(str(given[part])):
+        if part == "kv_heads" and float(str(given[part])) > float(str(given[whole])):
+            wrong.append(f"kv_heads {given[part]} is more than the {given[whole]} heads")
+        elif part in given and float(str(given[whole])) % float(str(given[part])):
             wrong.append(f"{part} {given[part]} does not divide {whole} {given[whole]}")
     if kernel == "moe" and float(str(given["top_k"])) > float(str(given["experts"])):
         wrong.append(f"top_k {given['top_k']} is more than the {given['experts']} experts")
@@ -121,12 +123,21 @@ def _sizes(kernel: str, given: Mapping[str, Size]) -> list[str]:
     return wrong
 
 
+def _is_no_count(value: float, least: int, *, whole: bool) -> bool:
+    return value < least or (whole and value != int(value))
+
+
+def _is_number(value: object) -> bool:
+    """A number as Python or numpy has it; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _precision(name: str) -> Precision:
     return next(precision for precision in BYTES_PER_ELEMENT if precision == name)
 
 
 def _shape(kernel: str, compute: Precision, asked: Mapping[str, Size]) -> Asked:
-    size = {name: float(value) for name, value in asked.items() if isinstance(value, int | float)}
+    size = {name: float(cast(float, value)) for name, value in asked.items() if _is_number(value)}
     cache = _precision(str(asked.get("kv_dtype") or compute))
     narrow, decode = BYTES_PER_ELEMENT[compute], kernel.endswith("decode")
     match kernel:
@@ -143,7 +154,7 @@ def _shape(kernel: str, compute: Precision, asked: Mapping[str, Size]) -> Asked:
                 batch=size["batch"], queries=queries, keys=keys, heads=size["heads"], kv_heads=size["kv_heads"],
                 head_dim=size["head_dim"], causal=not decode, compute=compute, kv_cache=cache,
                 query_bytes=narrow, kv_bytes=BYTES_PER_ELEMENT[cache], output_bytes=2,
-                window=int(window) if isinstance(window, int | float) and window < keys else None,
+                window=int(size["window"]) if window is not None and size["window"] < keys else None,
             )  # fmt: skip
         case "mla_prefill" | "mla_decode":
             queries = 1.0 if decode else size["sequence"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from simcluster.cluster.cluster import Cluster
 from simcluster.errors import InputError, Mistake, nearest
 from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.profile import SUFFIX
 from simcluster.scenario import build, catalogue, faults, network, override
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.graph import read_graph
@@ -52,6 +54,13 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
 
 def load_gpu(name: str, measured: str | None = None) -> Gpu:
     """A GPU of the catalogue, with the profile `measured` in place of its own; InputError if either is unknown."""
+    if not isinstance(name, str):
+        raise InputError(Mistake(what=f"{name!r:.60} is no GPU; known: {', '.join(catalogue.names('gpu'))}"))
+    return _gpu(name, measured)
+
+
+@lru_cache(maxsize=64)
+def _gpu(name: str, measured: str | None) -> Gpu:
     try:
         tree = catalogue.look_up("gpu", name)
     except ValueError as error:
@@ -73,7 +82,7 @@ def read_cluster(sections: Sections, root: dict[str, Value]) -> Cluster | None:
         except InputError as error:
             sections.wrong("cluster.gpu", error.mistakes[0].what)
             return None
-    tree = _with_graph(sections, tree)
+    tree = _with_profile(sections, _with_graph(sections, tree))
     form = sections.section({**root, "cluster": tree} if "cluster" in root else root, "cluster", ClusterForm)
     if form is None:
         return None
@@ -104,6 +113,17 @@ def _with_graph(sections: Sections, tree: Value) -> Value:
         sections.wrong("cluster.infiniband.graph", str(error))
         graph = None
     return {**tree, "infiniband": {**infiniband, "graph": graph}}
+
+
+def _with_profile(sections: Sections, tree: Value) -> Value:
+    """The cluster with the file of its GPU's profile found beside the scenario's."""
+    gpu = tree.get("gpu") if isinstance(tree, dict) else None
+    name = gpu.get("profile") if isinstance(gpu, dict) else None
+    if not isinstance(tree, dict) or not isinstance(gpu, dict) or not isinstance(name, str):
+        return tree
+    if not name.endswith(SUFFIX):
+        return tree
+    return {**tree, "gpu": {**gpu, "profile": str((Path(sections.document.origin).parent / name).absolute())}}
 
 
 def _faults(sections: Sections, root: dict[str, Value]) -> list[FaultForm]:

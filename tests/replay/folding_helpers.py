@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from simcluster.cluster.routes import Routes
 from simcluster.errors import InputError
-from simcluster.pipeline import simulate
-from simcluster.plan.layout import Layout
-from simcluster.plan.share import Share
-from simcluster.program.lower import lower
-from simcluster.program.program import ALGORITHMS, Program
+from simcluster.pipeline import at_length, program_of, simulate
+from simcluster.program.program import ALGORITHMS
 from simcluster.replay.engine import replay
 from simcluster.replay.folding import folded
 from simcluster.replay.listed import listed
@@ -283,22 +280,17 @@ def random_faults(rng: random.Random, scenario: Scenario) -> list[Tree]:
 # ------------------------------------------------------------------------------------------------ three ways to run
 
 
-def program_of(scenario: Scenario) -> Program:
-    """What the scenario's ranks run."""
-    share = Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
-    return lower(share, Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node))
-
-
 def refined_timeline(scenario: Scenario) -> Timeline:
     """The timeline of the classes that colour refinement finds, also where a shorter way to them is known."""
     routes = Routes(scenario.cluster)
-    whole = listed(program_of(scenario), routes)
+    program = program_of(scenario)
+    whole = listed(program, routes)
     small = folded(whole)
     counts = Folding(
         ranks=len(whole.tracks), tracks=len(small.schedule.tracks), wires=len(whole.wires),
         columns=len(small.schedule.wires), split_by=(),
     )  # fmt: skip
-    return replay(small.schedule, counts, partial(wiring, routes.graph, small.column))
+    return at_length(replay(small.schedule, counts, partial(wiring, routes.graph, small.column)), program)
 
 
 # --------------------------------------------------------------------------------------------- how far two are apart

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
+import re
 from os import SEEK_END
 from typing import BinaryIO, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 
 MOST_HEADER_BYTES, MOST_STEPS_BYTES = 16 << 20, 64 << 20
 """Unpacked."""
+
+_HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([^']{3})', 'fortran_order': False, 'shape': \((\d{1,12}),\), \} *\n", re.DOTALL
+)
+"""What numpy writes before the numbers of a row."""
 
 
 def read(file: BinaryIO) -> tuple[dict[str, object], NDArray[np.int16]]:
@@ -40,13 +45,12 @@ def _row(archive: ZipFile, name: str, dtype: type[np.integer], most: int) -> NDA
     if part.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise ValueError(f"its {name} is packed in another way")
     with archive.open(part) as packed:
-        data = BytesIO(packed.read(part.file_size))
-    if np.lib.format.read_magic(data) != (1, 0):
-        raise ValueError(f"its {name} is of another version")
-    shape, _, found = np.lib.format.read_array_header_1_0(data)
-    if found != np.dtype(dtype) or len(shape) != 1:
-        raise ValueError(f"its {name} is no row of {np.dtype(dtype)}")
-    numbers: NDArray[np.integer] = np.frombuffer(data.getbuffer()[data.tell() :], dtype=dtype)
-    if numbers.shape != shape:
+        data = packed.read(part.file_size)
+    kind = np.dtype(dtype).newbyteorder("<")
+    head = _HEAD.match(data)
+    if head is None or head[1].decode("latin-1") != kind.str:
+        raise ValueError(f"its {name} is no row of {kind}")
+    numbers = np.frombuffer(data, dtype=kind, offset=head.end())
+    if numbers.size != int(head[2]):
         raise ValueError(f"its {name} has not as many numbers as it says")
     return numbers

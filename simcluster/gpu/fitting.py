@@ -6,8 +6,9 @@ number type have one likeness, and those of different skew but one model form a 
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.grid import Grid
 from simcluster.gpu.place import Shape, own
 from simcluster.gpu.profile import AXES, Profile, Table, kind
-from simcluster.gpu.thinning import Point, thinned
+from simcluster.gpu.thinning import MOST_CELLS, Point, thinned
 from simcluster.kernels import ExpertLayer
 
 EVERY_HEAD = 2.0
@@ -36,6 +37,26 @@ class Measured:
 
     shape: Shape
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How large the grids of a sheet may become, and on how many cells of a family's `stacks` largest sheets, moved
+    together until they fit, the likeness is searched."""
+
+    cells: int
+    searched: int
+    stacks: int
+
+
+FULL = Effort(cells=MOST_CELLS, searched=sys.maxsize, stacks=sys.maxsize)
+"""Nothing is spared."""
+
+BRIEF = Effort(cells=50_000, searched=5_000, stacks=10)
+"""Seconds for thousands of rows."""
+
+Told = Callable[[int, int], None]
+"""Takes how many tables are done, of how many."""
 
 
 Cells = Mapping[Point, Sequence[tuple[float, float]]]
@@ -91,19 +112,24 @@ def profile_of(gpu: Gpu, source: str, rows: Iterable[Measured]) -> Profile:
         cells[table][tuple(float(f"{value:.12g}") for value in point)].append((row.seconds, bare_s(gpu, row.shape)))
     found: dict[str, Table] = {}
     for family in families(cells):
-        found |= _fitted(family, {name: cells[name] for name in family.tables})
+        found |= _fitted(family, {name: cells[name] for name in family.tables}, effort)
+        told(len(found), len(cells))
     return Profile(name=gpu.name, gpu=gpu.name, source=source, tables=dict(sorted(found.items())))
 
 
-def _fitted(family: Family, cells: Mapping[str, Cells]) -> dict[str, Table]:
+def _fitted(family: Family, cells: Mapping[str, Cells], effort: Effort) -> dict[str, Table]:
     """Rows on one cell count with their median."""
     floor_s = _floor([pair for table in cells.values() for pairs in table.values() for pair in pairs])
-    stacks = [thinned({name: cells[name] for name in stack}) for stack in family.stacks]
+    whole_stacks = [{name: cells[name] for name in stack} for stack in family.stacks]
+    stacks = [thinned(stack, effort.cells) for stack in whole_stacks]
     r = [[_medians(table, floor_s) for table in stack.values()] for stack in stacks]
-    sheets = [_sheet(tables) for tables in r]
-    if not family.experts:
-        sheets = [without_spikes(sheet) if sheet.known.sum() >= FEWEST else sheet for sheet in sheets]
-    likenesses = chosen(sheets, octaves=family.skewed)
+    sheets = _sheets(r, family)
+    small = sheets
+    if sum(sheet.known.size for sheet in sheets) > effort.searched:
+        large = sorted(whole_stacks, key=lambda stack: -sum(map(len, stack.values())))[: effort.stacks]
+        few = [thinned(stack, effort.searched // len(large)) for stack in large]
+        small = _sheets([[_medians(table, floor_s) for table in stack.values()] for stack in few], family)
+    likenesses = chosen(small, octaves=family.skewed)
     found = {}
     for stack, tables, sheet in zip(stacks, r, sheets, strict=True):
         whole = replace(sheet, values=filled(sheet, likenesses))
@@ -112,6 +138,14 @@ def _fitted(family: Family, cells: Mapping[str, Cells]) -> dict[str, Table]:
             rows = sum(map(len, stack[name].values()))
             found[name] = Table(axes=AXES[kind(name)], floor_s=floor_s, grid=grid, rows=rows, error=None)
     return found
+
+
+def _sheets(stacks: Sequence[Sequence[Mapping[Point, float]]], family: Family) -> list[Sheet]:
+    """A sheet for every stack, without the host's hiccups."""
+    sheets = [_sheet(tables) for tables in stacks]
+    if family.experts:
+        return sheets
+    return [without_spikes(sheet) if sheet.known.sum() >= FEWEST else sheet for sheet in sheets]
 
 
 def _floor(pairs: Sequence[tuple[float, float]]) -> float:

@@ -112,7 +112,7 @@ class Profile:
 
 _UNREADABLE = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError, OSError, EOFError,
-    BadZipFile, zlib.error, struct.error, SyntaxError,
+    BadZipFile, zlib.error, struct.error,
 )  # fmt: skip
 """What reading a file that is no profile may end in."""
 
@@ -228,7 +228,9 @@ def write(profile: Profile, path: Path) -> None:
     """
     for key, table in profile.tables.items():
         if float(np.abs(table.grid.values).max()) > MOST_R or table.floor_s > MOST_FLOOR_S:
-            what = f"cannot hold {key}: its times are too far off what the datasheet's rates allow; is their unit right?"
+            what = (
+                f"cannot hold {key}: its times are too far off what the datasheet's rates allow; is their unit right?"
+            )
             raise InputError(Mistake(what=what, origin=str(path)))
     header = {
         "gpu": profile.gpu,

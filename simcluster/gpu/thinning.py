@@ -25,8 +25,10 @@ OCTAVES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 """Widths of the bins that are tried, the narrowest first."""
 
 
-def thinned(tables: Mapping[str, Mapping[Point, Sequence[Value]]]) -> dict[str, dict[Point, list[Value]]]:
-    """The tables of a sheet with as many different coordinates as a grid of them can bear.
+def thinned(
+    tables: Mapping[str, Mapping[Point, Sequence[Value]]], most: int = MOST_CELLS
+) -> dict[str, dict[Point, list[Value]]]:
+    """The tables of a sheet with as many different coordinates as a grid of them, of `most` cells, can bear.
 
     If all coordinates make too large or too empty a grid, those within a bin of some octaves move to the bin's
     geometric mean, in the narrowest bins that do; numbers of heads (the first two axes of four) stay.  If no bins do,
@@ -34,15 +36,15 @@ def thinned(tables: Mapping[str, Mapping[Point, Sequence[Value]]]) -> dict[str, 
     """
     for octaves in (0.0, *OCTAVES):
         moved = _moved(tables, octaves) if octaves else {name: _merged(table.items()) for name, table in tables.items()}
-        if _bearable(moved):
+        if _bearable(moved, most):
             return moved
     return {name: _merged((_middle(table), values) for values in table.values()) for name, table in tables.items()}
 
 
-def _bearable(tables: Mapping[str, Mapping[Point, Sequence[Value]]]) -> bool:
+def _bearable(tables: Mapping[str, Mapping[Point, Sequence[Value]]], most: int) -> bool:
     places = zip(*(point for table in tables.values() for point in table), strict=True)
     cells = len(tables) * prod(len(set(axis)) for axis in places)
-    return cells <= SMALL or (cells <= MOST_CELLS and sum(map(len, tables.values())) >= LEAST_KNOWN * cells)
+    return cells <= min(SMALL, most) or (cells <= most and sum(map(len, tables.values())) >= LEAST_KNOWN * cells)
 
 
 def _merged(cells: Iterable[tuple[Point, Sequence[Value]]]) -> dict[Point, list[Value]]:

@@ -115,6 +115,6 @@ def test_what_was_measured_is_read_back(name: str) -> None:
     if not MEASURED.exists():
         pytest.skip(f"no measured tables in {MEASURED}")
     gpu = bare_gpu(name)
-    sample = [row for row in list(rows(MEASURED, name))[::50] if row.seconds >= bare_s(gpu, row.noun)]
+    sample = [row for row in list(rows(MEASURED, name))[::50] if row.seconds >= bare_s(gpu, row.shape)]
     found = errors(gpu, files.load(name), sample)
     assert np.mean(np.concatenate(list(found.values()))) < 0.005

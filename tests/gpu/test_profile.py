@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import exp
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -158,10 +160,12 @@ def rewritten(path: Path, profile: Profile, key: str, value: object, extra: int 
         table["axes"]["m"] = value
     elif key == "name":
         header["tables"][value] = header["tables"].pop("gemm/bf16")
+    elif key in header:
+        header[key] = value
     elif key:
         table[key] = value
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    np.savez_compressed(path, allow_pickle=False, header=text, steps=np.append(steps, [0] * extra))
+    np.savez_compressed(path, allow_pickle=False, header=text, steps=np.append(steps, np.zeros(extra, np.int16)))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +186,33 @@ def rewritten(path: Path, profile: Profile, key: str, value: object, extra: int 
         ("name", "moe/bf16/1x2x3", "no table"),
         ("name", "moe-0.0/bf16/1x2x3x4", "no table"),
         ("name", "attention_decode/bf16/bf16/0", "no table"),
+        ("m", [True, 4], "above 0"),
+        ("m", ["1", "16"], "above 0"),
+        ("m", [[1], [16]], "above 0"),
+        ("m", {"1": 16}, "above 0"),
+        ("m", [1, 10**400], "too large"),
+        ("m", list(range(1, 10_000)), "but there are"),
+        ("axes", [1, 2], "mapping"),
+        ("axes", None, "mapping"),
+        ("floor_s", "1e-6", "floor_s"),
+        ("floor_s", True, "floor_s"),
+        ("floor_s", 11, "floor_s"),
+        ("floor_s", 10**400, "floor_s"),
+        ("floor_s", None, "floor_s"),
+        ("error", "0.1", "error"),
+        ("rows", 0, "rows"),
+        ("rows", 1.5, "rows"),
+        ("rows", True, "rows"),
+        ("rows", "7", "rows"),
+        ("rows", None, "rows"),
+        ("gpu", 5, "gpu"),
+        ("gpu", "", "gpu"),
+        ("gpu", "two\nlines", "gpu"),
+        ("source", None, "source"),
+        ("source", "x" * 501, "source"),
+        ("source", "\x1b[31m", "source"),
+        ("tables", [1], "tables"),
+        ("tables", {"gemm/bf16": 5}, "mapping"),
     ],
 )
 def test_a_profile_of_impossible_numbers_is_refused(
@@ -198,6 +229,69 @@ def test_numbers_that_no_table_has_are_refused(profile: Profile, tmp_path: Path)
     rewritten(path, profile, "", None, extra=3)
     with pytest.raises(InputError, match="but there are"):
         files.load(str(path))
+
+
+ZEROS = np.zeros(8, np.int16)
+DEEP = np.frombuffer(b"[" * 200_000, dtype=np.uint8)
+
+PARTS: dict[str, tuple[Mapping[str, object], str]] = {
+    "no header": ({"steps": ZEROS}, "0 parts header"),
+    "a list": ({"header": np.frombuffer(b"[1]", dtype=np.uint8), "steps": ZEROS}, "no mapping"),
+    "a deep list": ({"header": DEEP, "steps": ZEROS}, "recursion"),
+    "objects": ({"header": np.array([{}], dtype=object), "steps": ZEROS}, "no row of uint8"),
+    "a large header": ({"header": np.zeros(17 << 20, np.uint8), "steps": ZEROS}, "header is larger than 16 MiB"),
+    "no JSON": ({"header": np.frombuffer(b"\xff\xfe{", dtype=np.uint8), "steps": ZEROS}, ""),
+    "floats": ({"steps": np.zeros(8)}, "no row of int16"),
+    "wide numbers": ({"steps": np.zeros(8, np.int64)}, "no row of int16"),
+    "object steps": ({"steps": np.array([{}], dtype=object)}, "no row of int16"),
+    "a square": ({"steps": np.zeros((4, 2), np.int16)}, "no row of int16"),
+    "many steps": ({"steps": np.zeros(33 << 20, np.int16)}, "steps is larger than 64 MiB"),
+    "a steep step": ({"steps": np.array([12 * 512 + 1], np.int16)}, "times off"),
+    "a steep fall": ({"steps": np.array([-(2**15)], np.int16)}, "times off"),
+    "no steps": ({"steps": ZEROS[:0]}, "but there are 0"),
+}
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_a_file_of_other_parts_is_refused(what: str, profile: Profile, tmp_path: Path) -> None:
+    """Without unpacking what is too large, and without numpy's advice to allow pickles."""
+    path = tmp_path / "mine.npz"
+    files.write(profile, path)
+    parts, says = PARTS[what]
+    with np.load(path) as arrays:
+        header = arrays["header"]
+    named: dict[str, Any] = dict(parts) if what == "no header" else {"header": header, **parts}
+    np.savez_compressed(path, **named)
+    with pytest.raises(InputError, match=rf"is no kernel profile: .*{says}") as refused:
+        files.load(str(path))
+    assert "pickle" not in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [1, 100, 2**31])
+def test_an_archive_that_lies_about_its_sizes_is_refused(size: int, profile: Profile, tmp_path: Path) -> None:
+    """Every size in the archive's own list is another."""
+    path = tmp_path / "mine.npz"
+    files.write(profile, path)
+    with ZipFile(path) as archive:
+        sizes = [part.file_size.to_bytes(4, "little") for part in archive.infolist()]
+    content = path.read_bytes()
+    listed = content.index(b"PK\x01\x02")
+    last = content[listed:]
+    for one in sizes:
+        last = last.replace(one, size.to_bytes(4, "little"))
+    path.write_bytes(content[:listed] + last)
+    with pytest.raises(InputError, match="is no kernel profile"):
+        files.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "change", [{"floor_s": 11.0}, {"grid": Grid(axes=((1.0,),) * 3, values=np.full((1, 1, 1), 13.0, np.float32))}]
+)
+def test_times_that_no_file_can_hold_are_not_written(change: dict[str, Any], profile: Profile, tmp_path: Path) -> None:
+    tables = {"gemm/bf16": replace(profile.tables["gemm/bf16"], **change)}
+    with pytest.raises(InputError, match="cannot hold gemm/bf16"):
+        files.write(replace(profile, tables=tables), tmp_path / "mine.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_table_of_few_rows_has_no_error(profile: Profile, tmp_path: Path) -> None:

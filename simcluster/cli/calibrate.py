@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from simcluster.cli.options import json_option
+from simcluster.cli.progress import progress
 from simcluster.errors import InputError, Mistake
 
 
@@ -23,17 +24,15 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
     has (m, n, k, kv_dtype, batch, sequence, context, heads, kv_heads, head_dim, window, tokens, hidden, inner, experts,
     top_k, ep, tp, gated, skew; empty where a kernel has none), and the time as latency_s, latency_ms or latency_us.
     """
-    from simcluster.cli.place import make_folder, refuse_unwritable
+    from simcluster.cli.place import make_folder
     from simcluster.gpu import profile
     from simcluster.report import calibration_text, machine
     from simcluster.validation.calibrate import calibrate
 
     if output is not None:
-        if output.suffix != profile.SUFFIX and not output.is_dir():
-            what = f"the name of a profile ends in {profile.SUFFIX}, such as {output.stem}{profile.SUFFIX}"
-            raise InputError(Mistake(what=what, origin=str(output)))
-        refuse_unwritable(output)
-    found = calibrate(file, name, output)
+        output = _place(output, file)
+    with progress("tables", quiet=as_json) as told:
+        found = calibrate(file, name, output, told)
     if output is not None:
         make_folder(output.parent)
         profile.write(found.profile, output)
@@ -43,3 +42,30 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
     else:
         click.echo(calibration_text.calibration(found.tables, found.roofline, found.gpu, found.notes, path))
     return 0
+
+
+def _place(output: Path, file: Path) -> Path:
+    """Where the profile goes, absolute and behind all links; InputError if it cannot, or if something else is there."""
+    from simcluster.cli.place import refuse_unwritable
+    from simcluster.gpu import profile
+
+    try:
+        place = output.resolve()
+        same = place == file.resolve() or (place.exists() and file.exists() and place.samefile(file))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(Mistake(what=f"cannot be written: {error}", origin=str(output))) from None
+    if same:
+        raise InputError(Mistake(what="holds the measurements; name a new file", origin=str(output)))
+    if output.name in (profile.SUFFIX, "") and not place.is_dir():
+        what = f"has no name before {profile.SUFFIX}; name a file such as mine{profile.SUFFIX}"
+        raise InputError(Mistake(what=what, origin=str(output)))
+    if place.suffix != profile.SUFFIX and not place.is_dir():
+        what = f"the name of a profile ends in {profile.SUFFIX}, such as {output.stem}{profile.SUFFIX}"
+        raise InputError(Mistake(what=what, origin=str(output)))
+    refuse_unwritable(place)
+    if place.exists():
+        try:
+            profile.read(str(place))
+        except InputError:
+            raise InputError(Mistake(what="holds something else; name a new file", origin=str(output))) from None
+    return place

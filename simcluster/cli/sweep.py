@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +9,7 @@ import click
 
 from simcluster.cli import place
 from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option, style_option
+from simcluster.cli.progress import progress
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -59,9 +57,9 @@ def command(
     if out is not None:
         place.make_folder(out)
     try:
-        with _progress() as progress:
+        with progress("points") as told:
             table = sweep(source, scenario, axes, overrides=overrides, folder=out, workers=workers, fold=fold,
-                          progress=progress)  # fmt: skip
+                          progress=told)  # fmt: skip
     except KeyboardInterrupt:
         kept = (
             f"; run the same command again to go on with what {out} holds" if out else "; --out DIR would keep points"
@@ -80,18 +78,3 @@ def command(
         click.echo(f"figure: {plot}", err=True)
     click.echo(machine.table_json(table) if as_json else listing.table(table))
     return 0 if valid else 2
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr where that is a terminal, silence elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("points", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from simcluster.cli.options import json_option, style_option
+from simcluster.errors import printable
 
 
 @click.command("validate")
@@ -17,7 +18,10 @@ from simcluster.cli.options import json_option, style_option
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw predicted against measured times.")  # fmt: skip
 def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None) -> int:
-    """Print our error against measurements of real machines: regime by regime, and run by run where published."""
+    """Print our error against measurements of real machines: regime by regime, and run by run where published.
+
+    Exit status 2 if a ready run of DIR's published.csv cannot be run.
+    """
     from simcluster.cli.place import make_folder
     from simcluster.cli.plot import refuse_unwritable
     from simcluster.report import listing, machine
@@ -37,4 +41,7 @@ def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None
     else:
         parts = [listing.regimes(found.regimes), listing.cases(found.cases)]
         click.echo("\n\n".join(part for part in parts if part))
-    return 0
+    failed = [row for row in found.cases.rows if row["status"] == "failed"] if data is not None else []
+    for row in failed:
+        click.echo(printable(f"{data}: {row['id']} cannot be run: {row['reason']}"), err=True)
+    return 2 if failed else 0

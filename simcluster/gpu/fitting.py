@@ -52,12 +52,11 @@ class Effort:
 FULL = Effort(cells=MOST_CELLS, searched=sys.maxsize, stacks=sys.maxsize)
 """Nothing is spared."""
 
-BRIEF = Effort(cells=50_000, searched=5_000, stacks=10)
+BRIEF = Effort(cells=50_000, searched=3_000, stacks=8)
 """Seconds for thousands of rows."""
 
 Told = Callable[[int, int], None]
 """Takes how many tables are done, of how many."""
-
 
 Cells = Mapping[Point, Sequence[tuple[float, float]]]
 """By point of a table: what was measured there, and what it takes at the datasheet's rates, in seconds."""
@@ -104,7 +103,9 @@ def bare_s(gpu: Gpu, shape: Shape) -> float:
     return sum(max(gpu.bare(part)) for part in parts)
 
 
-def profile_of(gpu: Gpu, source: str, rows: Iterable[Measured]) -> Profile:
+def profile_of(
+    gpu: Gpu, source: str, rows: Iterable[Measured], effort: Effort = FULL, told: Told = lambda done, total: None
+) -> Profile:
     """All tables of a GPU, with no errors yet."""
     cells: dict[str, dict[Point, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:

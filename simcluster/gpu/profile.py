@@ -130,16 +130,24 @@ def load(name: str) -> Profile:
     InputError if there is none, or if the file is none of ours.
     """
     if name.endswith(SUFFIX):
-        try:
-            with Path(name).open("rb") as file:
-                return _read(name, file)
-        except OSError as error:
-            raise InputError(Mistake(what=f"cannot be read: {error.strerror}", origin=name)) from None
+        return read(name)
     known = names()
     if name not in known:
         raise InputError(f"no profile is called {name!r:.60}{nearest(name, known)}; or name a {SUFFIX} file")
     with resources.files("simcluster.gpu").joinpath("profiles", f"{name}{SUFFIX}").open("rb") as file:
         return _read(name, cast(BinaryIO, file))
+
+
+def read(path: str) -> Profile:
+    """The profile in a file, as it is there now; InputError if there is none, or if the file is none of ours."""
+    try:
+        with Path(path).open("rb") as file:
+            return _read(path, file)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise InputError(Mistake(what=what, origin=path)) from None
 
 
 def _read(name: str, file: BinaryIO) -> Profile:

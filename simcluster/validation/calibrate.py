@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
 
-from simcluster.errors import InputError
-from simcluster.gpu.fitting import Measured, bare_s, profile_of
+from simcluster.errors import InputError, printable
+from simcluster.gpu.fitting import BRIEF, Measured, Told, bare_s, profile_of
 from simcluster.gpu.gpu import Gpu
-from simcluster.gpu.place import own, plain
+from simcluster.gpu.place import Shape, own, plain
 from simcluster.gpu.profile import Profile
 from simcluster.gpu.profile import Table as KernelTable
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.cluster_section import load_gpu
 from simcluster.scenario.document import Value
 from simcluster.timeline.table import Cell, Column, Table
-from simcluster.units import format_exact
-from simcluster.validation.kernel_lines import measured
+from simcluster.units import format_exact, plural
+from simcluster.validation.kernel_lines import MOST_TOLD, measured
 from simcluster.validation.roofline import Roofline, roofline
 
 FEWEST = 20
@@ -31,6 +31,10 @@ SHARE, SEED = 0.15, 1
 
 SLOW = 0.01
 """If no row reaches this share of the datasheet's rates, the unit of its times is doubtful."""
+
+
+UNEVEN = 2
+"""Times of one kernel that differ by more are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +49,22 @@ class Calibration:
     notes: tuple[str, ...]
 
 
-def calibrate(path: Path, name: str, output: Path | None) -> Calibration:
+def calibrate(path: Path, name: str, output: Path | None, told: Told = lambda done, total: None) -> Calibration:
     """The measurements of a CSV file as a profile of the catalogue GPU `name`, to be written to `output`.
 
     Of every table with twenty rows or more 15 % are kept back, the rest is fitted, and the errors are those on the rows
     kept back; the profile itself is fitted to all rows.  InputError tells what is wrong with the file.
     """
     gpu = replace(load_gpu(name), profile=None)
-    rows = measured(path, gpu)
+    lines = measured(path, gpu)
+    rows = list(lines.values())
     held = [row for row in rows if plain(row.shape)]
     if not held:
         what = "no row can be held in a table: those of attention with a window or a cached prefix cannot"
         raise InputError(f"{path}: {what}")
-    errors = _errors(gpu, held)
-    profile = profile_of(gpu, f"simcluster calibrate {path.name}: {len(rows):,} rows", held)
+    errors = _errors(gpu, held, lambda done, total: told(done, 2 * total))
+    source = f"simcluster calibrate {printable(path.name):.200}: {plural(len(rows), 'row')}"
+    profile = profile_of(gpu, source, held, BRIEF, lambda done, total: told(total + done, 2 * total))
     tables = {
         table: replace(one, error=fmean(errors[table]) if table in errors else None)
         for table, one in profile.tables.items()
@@ -71,11 +77,11 @@ def calibrate(path: Path, name: str, output: Path | None) -> Calibration:
         tables=_tables(profile, errors),
         roofline=_roofline(tree, roof),
         gpu=tree,
-        notes=tuple(_notes(gpu, profile, rows, held)),
+        notes=(*_notes(gpu, profile, rows, held), *_uneven(lines)),
     )
 
 
-def _errors(gpu: Gpu, rows: Sequence[Measured]) -> dict[str, list[float]]:
+def _errors(gpu: Gpu, rows: Sequence[Measured], told: Told) -> dict[str, list[float]]:
     """Absolute relative errors on rows that had no part in a fit, by table; none of a table of few rows."""
     random = np.random.default_rng(SEED)
     tables: dict[str, list[Measured]] = defaultdict(list)
@@ -88,7 +94,7 @@ def _errors(gpu: Gpu, rows: Sequence[Measured]) -> dict[str, list[float]]:
         back += [row for number, row in enumerate(of_table) if number in out]
     if not back:
         return {}
-    asked = replace(gpu, profile=profile_of(gpu, "", fit))
+    asked = replace(gpu, profile=profile_of(gpu, "", fit, BRIEF, told))
     errors: dict[str, list[float]] = defaultdict(list)
     for row in back:
         errors[own(row.shape)[0]].append(abs(asked.time(row.shape).seconds / row.seconds - 1))
@@ -162,6 +168,19 @@ def _notes(gpu: Gpu, profile: Profile, rows: Sequence[Measured], held: Sequence[
     for name, one in profile.tables.items():
         if note := _thinning(one, places[name]):
             yield f"{name}: scattered rows, too few for a grid of all their sizes, were moved together: {note}"
+
+
+def _uneven(lines: Mapping[int, Measured]) -> Iterator[str]:
+    """What to say of rows of one kernel with different times."""
+    kernels: dict[Shape, list[tuple[float, int]]] = defaultdict(list)
+    for number, row in lines.items():
+        kernels[row.shape].append((row.seconds, number))
+    pairs = [(min(times), max(times)) for times in kernels.values()]
+    found = [sorted((low[1], high[1])) for low, high in pairs if high[0] > UNEVEN * low[0]]
+    if found:
+        told = ", ".join(f"lines {first} and {second}" for first, second in found[:MOST_TOLD])
+        more = f" and {len(found) - MOST_TOLD:,} more pairs" if len(found) > MOST_TOLD else ""
+        yield f"the same kernel, but times that differ by more than {UNEVEN} times: {told}{more}; the median counts"
 
 
 def _thinning(table: KernelTable, places: Sequence[set[float]]) -> str:

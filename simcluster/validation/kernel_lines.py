@@ -13,6 +13,7 @@ from simcluster.gpu.fitting import Measured, bare_s
 from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.question import SIZES, Size, question
 from simcluster.kernels import ExpertLayer
+from simcluster.validation.lines import decimal
 
 TIMES = {"latency_s": 1.0, "latency_ms": 1e-3, "latency_us": 1e-6}
 """The column of times, of which a file has one, and its unit in seconds."""
@@ -31,6 +32,12 @@ LEAST_SKEW = 0.001
 FASTEST = 100
 """A time so many times shorter than the datasheet allows has another unit than its column."""
 
+DOUBTFUL = 2
+"""The same of a large kernel."""
+
+LARGE_BYTES, LARGE_FLOPS = 100e6, 1e9
+"""A kernel is large if it moves or computes more."""
+
 _SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -42,18 +49,21 @@ class _Lines:
     rows: tuple[tuple[int, list[str]], ...]
 
 
-def measured(path: Path, gpu: Gpu) -> list[Measured]:
-    """Every row as a kernel and its seconds on `gpu`; InputError tells the mistakes of all lines, twenty at most."""
+def measured(path: Path, gpu: Gpu) -> dict[int, Measured]:
+    """Every row by its line: a kernel and its seconds on `gpu`.
+
+    InputError tells the mistakes of all lines, twenty at most.
+    """
     lines = _read(path)
     if wrong := list(_header(lines.names)):
         raise InputError(Mistake(what=what, origin=f"{path}:1") for what in wrong)
     if not lines.rows:
         raise InputError(Mistake(what="has a header but no rows; write one row a kernel", origin=str(path)))
-    found: list[Measured] = []
+    found: dict[int, Measured] = {}
     mistakes: list[Mistake] = []
     for number, cells in lines.rows:
         try:
-            found.append(_row(lines.names, cells, gpu))
+            found[number] = _row(lines.names, cells, gpu)
         except InputError as error:
             mistakes += (replace(mistake, origin=f"{path}:{number}") for mistake in error.mistakes)
     if len(mistakes) > MOST_TOLD:
@@ -81,6 +91,9 @@ def _read(path: Path) -> _Lines:
 
 
 def _header(names: Sequence[str]) -> Iterator[str]:
+    if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+        yield f"its columns are separated by {'semicolons' if ';' in names[0] else 'tabs'}; commas are needed"
+        return
     for name, count in Counter(names).items():
         if count > 1:
             yield f"there are {count} columns {name!r:.40}; keep one"
@@ -124,10 +137,28 @@ def _row(names: Sequence[str], cells: Sequence[str], gpu: Gpu) -> Measured:
     if wrong or not isinstance(seconds, float):
         raise InputError(Mistake(what=what) for what in wrong)
     found = Measured(shape=shape, seconds=seconds * TIMES[name])
-    if found.seconds * FASTEST < (least_s := bare_s(gpu, shape)):
-        what = f"{name} is {row[name]}, but the datasheet's rates allow no less than {least_s:.3g} s; check the unit"
+    if (least_s := _least_s(found, gpu)) > found.seconds:
+        what = (
+            f"{name} is {row[name]}, but the datasheet's rates allow no less than {least_s:.3g} s; is the unit right?"
+        )
         raise InputError(Mistake(what=what))
     return found
+
+
+def _least_s(row: Measured, gpu: Gpu) -> float:
+    """Seconds that the kernel takes at least.
+
+    What is too large for a cache, and too much work to be a slip of the clock, is not twice as fast as the datasheet.
+    """
+    shape = row.shape
+    parts = shape.parts if isinstance(shape, ExpertLayer) else (shape,)
+    compute_s, memory_s = (sum(times) for times in zip(*map(gpu.bare, parts), strict=True))
+    found = [bare_s(gpu, shape) / FASTEST]
+    if sum(part.flops for part in parts) > LARGE_FLOPS:
+        found.append(compute_s / DOUBTFUL)
+    if sum(part.bytes for part in parts) > LARGE_BYTES:
+        found.append(memory_s / DOUBTFUL)
+    return max(found)
 
 
 def _size(name: str, row: Mapping[str, str]) -> Size:
@@ -140,7 +171,5 @@ def _size(name: str, row: Mapping[str, str]) -> Size:
 
 def _number(text: str) -> float | str:
     """A number, or the text itself if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    value = decimal(text)
+    return text if value is None else value

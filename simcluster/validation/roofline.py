@@ -12,7 +12,7 @@ from simcluster.kernels import ExpertLayer, Precision
 from simcluster.units import plural, show_seconds
 
 LONG = 10
-"""Rates are those of kernels that last so many launches."""
+"""Rates are those of kernels that last so many launches at the datasheet's rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def roofline(gpu: Gpu, rows: Sequence[Measured]) -> Roofline:
     compute: dict[Precision, list[float]] = defaultdict(list)
     memory: list[float] = []
     for row, (compute_s, memory_s) in pairs:
-        if row.seconds >= LONG * overhead_s:
+        if max(compute_s, memory_s) >= LONG * overhead_s:
             shares = compute[row.shape.compute] if compute_s > memory_s else memory
             shares.append(max(compute_s, memory_s) / (row.seconds - overhead_s))
     for precision, shares in compute.items():
@@ -61,6 +61,6 @@ def roofline(gpu: Gpu, rows: Sequence[Measured]) -> Roofline:
 
 
 def _told(shares: Sequence[float], bound: str, launch_s: float | None) -> str:
-    long = "" if launch_s is None else f" and last {LONG} launches ({show_seconds(LONG * launch_s)}) or more"
+    long = "" if launch_s is None else f" for {LONG} launches ({show_seconds(LONG * launch_s)}) or more"
     limited = "" if max(shares) <= 1 else "; limited to 1, the datasheet's rate, which some exceed"
     return f"the highest rate of {plural(len(shares), 'row')} that wait for {bound}{long}{limited}"

@@ -89,6 +89,47 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(name: str, me
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.npz", "mine.csv"]
 
 
+def test_a_profile_of_ours_is_written_over_and_nothing_else(measured: Path, tmp_path: Path) -> None:
+    path, other = tmp_path / "mine.npz", tmp_path / "other.npz"
+    for _ in range(2):
+        assert _calibrate(measured, "--gpu", "h100-sxm", "-o", path).code == 0
+    other.write_bytes(b"years of work")
+    outcome = _calibrate(measured, "--gpu", "h100-sxm", "-o", other)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{other}: holds something else; name a new file" in outcome.err
+    assert other.read_bytes() == b"years of work"
+
+
+def test_the_measurements_are_not_written_over(measured: Path, tmp_path: Path) -> None:
+    """Neither by their name nor through links."""
+    text = measured.read_text(encoding="utf-8")
+    named = measured.rename(tmp_path / "named.npz")
+    soft, hard = tmp_path / "soft.npz", tmp_path / "hard.npz"
+    soft.symlink_to(named)
+    hard.hardlink_to(named)
+    for place in (named, soft, hard):
+        outcome = _calibrate(named, "--gpu", "h100-sxm", "-o", place)
+        assert outcome.code == 2
+        assert "holds the measurements" in outcome.err
+    assert named.read_text(encoding="utf-8") == text
+
+
+def test_a_link_is_followed_and_the_file_behind_it_told(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link.npz").symlink_to(tmp_path / "deep" / "mine.npz")
+    monkeypatch.chdir(tmp_path)
+    outcome = _calibrate(measured, "--gpu", "h100-sxm", "-o", "link.npz")
+    assert f"--set cluster.gpu.profile={tmp_path / 'deep' / 'mine.npz'}" in outcome.out
+    assert (tmp_path / "link.npz").is_symlink()
+    assert (tmp_path / "deep" / "mine.npz").is_file()
+
+
+def test_a_profile_needs_a_name(measured: Path, tmp_path: Path) -> None:
+    assert "name a file such as mine.npz" in _calibrate(measured, "--gpu", "h100-sxm", "-o", tmp_path / ".npz").err
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"kernel\x00,dtype\n", b"kernel,dtype,latency\n", None])
 def test_what_holds_no_measurements_is_refused(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"

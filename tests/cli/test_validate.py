@@ -222,6 +222,25 @@ def test_runs_that_all_wait_are_no_mistake(tmp_path: Path) -> None:
     assert _validate("--data", tmp_path).out.startswith("Published runs that wait\n")
 
 
+def test_a_run_that_cannot_be_run_is_named_and_is_exit_status_2(tmp_path: Path) -> None:
+    failed = RUN.replace("mine-128", "mine-bad").replace("llama-2-7b", "llama-2-7c")
+    outcome = _validate("--data", _runs(tmp_path, RUN, failed))
+    assert outcome.code == 2
+    assert "mine-bad cannot be run: " in outcome.err
+    assert "mine-128" not in outcome.err
+    assert "mine-128" in outcome.out
+
+
+def test_a_ledger_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "network.csv").write_text(f"{NETWORK}{GOOD}\n", encoding="utf-8-sig")
+    assert _validate("--data", tmp_path).code == 0
+
+
+def test_a_broken_row_is_refused_with_its_file_and_line(tmp_path: Path) -> None:
+    outcome = _validate("--data", _folder(tmp_path, GOOD, BROKEN["no time"]))
+    assert f"{tmp_path / 'network.csv'}:3: " in outcome.err
+
+
 BROKEN_RUNS = {
     "a ready run that waits": RUN.replace("ready,,", "ready,a scheduler,"),
     "waiting for nothing": WAITING.replace("a scheduler", ""),

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from simcluster.gpu.fitting import Measured, bare_s, families, profile_of
+from simcluster.gpu.fitting import BRIEF, Measured, bare_s, families, profile_of
 from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.place import Shape
 from simcluster.gpu.question import question
@@ -134,3 +134,13 @@ def test_what_fits_no_grid_becomes_one_point() -> None:
     points: Points = {(8.0 + number, 1.0 + number, 1.0, 2.0): [number] for number in range(3000)}
     ((_, values),) = thinned({"attention_decode/bf16/bf16/64": points})["attention_decode/bf16/bf16/64"].items()
     assert values == list(range(3000))
+
+
+def test_a_brief_search_keeps_the_large_grid() -> None:
+    """1,500 scattered GEMMs at one efficiency: the likeness comes from a small sheet, the table is the large one."""
+    random = np.random.default_rng(0)
+    sizes = np.round(2 ** random.uniform(7, 13, (1500, 3)))
+    rows = measured([shape("gemm", m=m, n=n, k=k) for m, n, k in sizes])
+    (table,) = profile_of(GPU, "tests", rows, BRIEF).tables.values()
+    assert BRIEF.searched < table.grid.values.size <= BRIEF.cells
+    assert np.abs(np.exp(table.grid.values) - 2).max() < 0.01

@@ -177,6 +177,48 @@ def test_times_of_the_wrong_unit_are_doubted(path: Path) -> None:
         calibrate(write(path, [{**row, "latency_us": float(str(row["latency_us"])) / 1e3}]), "h100-sxm", None)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "sizes"),
+    [
+        ("gemm", {"m": 1024, "n": 1024, "k": 1024}),
+        ("gemm", {"m": 1, "n": 8192, "k": 8192}),
+        ("moe", {"tokens": 64, "hidden": 1024, "inner": 2048, "experts": 16, "top_k": 2}),
+    ],
+)
+def test_a_large_kernel_is_not_twice_as_fast_as_the_datasheet(kernel: str, sizes: dict[str, float], path: Path) -> None:
+    """2 GFLOP, 134 MB, and layers of both."""
+    calibrate(write(path, [timed(kernel, sizes, 1.9)]), "h100-sxm", None)
+    with pytest.raises(InputError, match=r"mine\.csv:2: .* is the unit right\?"):
+        calibrate(write(path, [timed(kernel, sizes, 2.1)]), "h100-sxm", None)
+
+
+def test_a_small_kernel_may_be_faster_than_memory(path: Path) -> None:
+    """It reads from a cache."""
+    calibrate(write(path, [timed("gemm", {"m": 1, "n": 2048, "k": 2048}, 2.1)]), "h100-sxm", None)
+
+
+def test_times_of_one_kernel_that_differ_are_told(path: Path) -> None:
+    sizes = {"m": 8192, "n": 8192, "k": 8192}
+    rows = [timed("gemm", sizes, share) for share in (0.7, 0.2, 0.6)]
+    assert "lines 2 and 3" in calibrate(write(path, rows), "h100-sxm", None).notes[0]
+    assert not calibrate(write(path, [rows[0], rows[2]]), "h100-sxm", None).notes
+
+
+def test_rates_are_those_of_kernels_long_at_the_datasheets_rates(path: Path) -> None:
+    """A kernel of 17 us of work that the host held up for 80 us tells no rate of computing."""
+    sizes = [{"m": 1, "n": 64, "k": 64}, {"m": 2048, "n": 2048, "k": 2048}]
+    rows = [timed("gemm", sizes[0], 0.6, 4e-6), timed("gemm", sizes[1], 0.2)]
+    found = calibrate(write(path, rows), "h100-sxm", None)
+    assert "efficiency.compute.bf16" not in {row["name"] for row in found.roofline.rows}
+
+
+def test_progress_is_told_to_the_end(path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    rows = [timed("gemm", one, 0.6, dtype=dtype) for dtype in ("bf16", "fp8") for one in SIZES]
+    calibrate(write(path, rows), "h100-sxm", None, lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
 GOOD = "gemm,bf16,512,512,512,,,10"
 
 REFUSED: dict[str, tuple[Callable[[str], str], str]] = {
@@ -199,6 +241,13 @@ REFUSED: dict[str, tuple[Callable[[str], str], str]] = {
     "neither yes nor no": (lambda text: text.replace(",,,10", ",,maybe,10"), ":2: gated is 'maybe'"),
     "no time passed": (lambda text: text.replace(",10", ",0"), ":2: latency_us is '0'"),
     "NaN": (lambda text: text.replace(",10", ",nan"), ":2: latency_us is 'nan'"),
+    "a grouped number": (lambda text: text.replace(",10", ",1_000"), ":2: latency_us is '1_000'"),
+    "other digits": (lambda text: text.replace(",10", ",٣"), ":2: latency_us is '٣'"),
+    "a grouped size": (lambda text: text.replace("512,,", "5_12,,"), ":2: k is '5_12'"),
+    "semicolons": (
+        lambda text: text.replace(",", ";"),
+        ":1: its columns are separated by semicolons; commas",
+    ),
     "an age": (lambda text: text.replace(",10", ",1e99"), ":2: latency_us is '1e99'"),
 }
 

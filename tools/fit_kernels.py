@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from simcluster.gpu.fitting import profile_of
-from simcluster.gpu.profile import SUFFIX, write
+from simcluster.gpu.profile_file import SUFFIX, write
 from simcluster.scenario import build
 from simcluster.scenario.catalogue import look_up
 from simcluster.scenario.hardware import GpuForm

@@ -25,7 +25,7 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
     top_k, ep, tp, gated, skew; empty where a kernel has none), and the time as latency_s, latency_ms or latency_us.
     """
     from simcluster.cli.place import make_folder
-    from simcluster.gpu import profile
+    from simcluster.gpu import profile_file
     from simcluster.report import calibration_text, machine
     from simcluster.validation.calibrate import calibrate
 
@@ -35,7 +35,7 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
         found = calibrate(file, name, output, told)
     if output is not None:
         make_folder(output.parent)
-        profile.write(found.profile, output)
+        profile_file.write(found.profile, output)
     path = None if output is None else str(output)
     if as_json:
         click.echo(machine.calibration_json(found.tables, found.roofline, found.gpu, found.notes, path))
@@ -47,7 +47,7 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
 def _place(output: Path, file: Path) -> Path:
     """Where the profile goes, absolute and behind all links; InputError if it cannot, or if something else is there."""
     from simcluster.cli.place import refuse_unwritable
-    from simcluster.gpu import profile
+    from simcluster.gpu import profile_file
 
     try:
         place = output.resolve()
@@ -56,16 +56,16 @@ def _place(output: Path, file: Path) -> Path:
         raise InputError(Mistake(what=f"cannot be written: {error}", origin=str(output))) from None
     if same:
         raise InputError(Mistake(what="holds the measurements; name a new file", origin=str(output)))
-    if output.name in (profile.SUFFIX, "") and not place.is_dir():
-        what = f"has no name before {profile.SUFFIX}; name a file such as mine{profile.SUFFIX}"
+    if output.name in (profile_file.SUFFIX, "") and not place.is_dir():
+        what = f"has no name before {profile_file.SUFFIX}; name a file such as mine{profile_file.SUFFIX}"
         raise InputError(Mistake(what=what, origin=str(output)))
-    if place.suffix != profile.SUFFIX and not place.is_dir():
-        what = f"the name of a profile ends in {profile.SUFFIX}, such as {output.stem}{profile.SUFFIX}"
+    if place.suffix != profile_file.SUFFIX and not place.is_dir():
+        what = f"the name of a profile ends in {profile_file.SUFFIX}, such as {output.stem}{profile_file.SUFFIX}"
         raise InputError(Mistake(what=what, origin=str(output)))
     refuse_unwritable(place)
     if place.exists():
         try:
-            profile.read(str(place))
+            profile_file.read(str(place))
         except InputError:
             raise InputError(Mistake(what="holds something else; name a new file", origin=str(output))) from None
     return place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import fsum, lcm
 
-from simcluster.gpu import profile
+from simcluster.gpu import profile_file
 from simcluster.gpu.gpu import Gpu
 from simcluster.kernels import Precision
 from simcluster.model.transformer import Latent, Mlp, Model, Moe, Precisions
@@ -52,7 +52,7 @@ def gpu(form: GpuForm) -> Gpu:
         source=form.source,
         reserved_memory_bytes=form.reserved_memory,
         communication_buffer_bytes=form.communication_buffers,
-        profile=None if form.profile is None else profile.load(form.profile),
+        profile=None if form.profile is None else profile_file.load(form.profile),
     )
 
 

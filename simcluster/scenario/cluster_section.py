@@ -10,7 +10,7 @@ from pathlib import Path
 from simcluster.cluster.cluster import Cluster
 from simcluster.errors import InputError, Mistake, nearest
 from simcluster.gpu.gpu import Gpu
-from simcluster.gpu.profile import SUFFIX
+from simcluster.gpu.profile_file import SUFFIX
 from simcluster.scenario import build, catalogue, faults, network, override
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.graph import read_graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simcluster.cluster.cluster import Cluster, Routing, Stream
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.errors import InputError, nearest
-from simcluster.gpu import profile
+from simcluster.gpu import profile_file
 from simcluster.program.program import ALGORITHMS
 from simcluster.scenario import build, graph, library
 from simcluster.scenario.build import Wrong
@@ -28,7 +28,7 @@ def cluster_mistakes(form: ClusterForm, nodes: int) -> Wrong:
             yield "cluster.gpu.efficiency.compute", what
     if form.gpu.profile is not None:
         try:
-            profile.load(form.gpu.profile)
+            profile_file.load(form.gpu.profile)
         except InputError as error:
             yield "cluster.gpu.profile", str(error)
     for kind, algorithm in form.algorithms.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-from simcluster.gpu import profile as profiles
+from simcluster.gpu import profile_file as profiles
 from simcluster.gpu.fitting import families
 from simcluster.gpu.place import own
 from simcluster.scenario.cluster_section import load_gpu

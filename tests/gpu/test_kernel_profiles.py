@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simcluster.gpu import profile as files
+from simcluster.gpu import profile_file as files
 from simcluster.gpu.fitting import Measured, bare_s, profile_of
 from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.place import own

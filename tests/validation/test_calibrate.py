@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from simcluster.errors import InputError
-from simcluster.gpu import profile as files
+from simcluster.gpu import profile_file as files
 from simcluster.gpu.fitting import bare_s
 from simcluster.gpu.question import question
 from simcluster.kernels import ExpertLayer

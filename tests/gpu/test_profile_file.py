@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from simcluster.errors import InputError
-from simcluster.gpu import profile as files
+from simcluster.gpu import profile_file as files
 from simcluster.gpu.grid import Grid
 from simcluster.gpu.place import Place, own, place
 from simcluster.gpu.profile import AXES as AXES_OF
-from simcluster.gpu.profile import STEP, Profile, Table, kind
+from simcluster.gpu.profile import Profile, Table, kind
+from simcluster.gpu.profile_file import STEP
 from simcluster.kernels import Attention, ExpertLayer, Gemm, LatentAttention
 from tests.physics_helpers import ideal_gpu
 

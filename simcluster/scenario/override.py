@@ -7,7 +7,6 @@ from simcluster.plan import name as plan_name
 from simcluster.scenario import catalogue
 from simcluster.scenario.document import DEEPEST, Document, Path, Value, dotted, read
 from simcluster.scenario.hardware import DEFAULT_COMPUTE_EFFICIENCY
-from simcluster.scenario.hf.config import import_model
 from simcluster.scenario.schema import PRECISION_PARTS
 
 REPLACING_PROFILE = (("efficiency",), ("launch_overhead",))
@@ -88,6 +87,8 @@ def written_out(path: Path, value: Value, origin: str = "") -> Value:
     reading and attention ranks in the other, and follows from the other degrees in both.
     """
     if path == ("model",) and isinstance(value, dict) and "hf" in value:
+        from simcluster.scenario.hf.config import import_model  # its forms take 50 ms, and few scenarios have one
+
         return import_model(value, origin)
     if not isinstance(value, str):
         return value

@@ -33,10 +33,10 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
 
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
     """
-    share = _share(scenario)
-    result = summarize(scenario, share, program_of(scenario))
+    program = program_of(scenario)
+    result = summarize(scenario, _share(scenario), program)
     if result.fits:
-        timeline = _finest(scenario, fold)
+        timeline = _finest(scenario, program, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
     return replace(result, checks=audit(result, scenario.expect))
 
@@ -65,19 +65,15 @@ def program_of(scenario: Scenario, points: int = POINTS[0]) -> Program:
     return lower(share, layout)
 
 
-def _finest(scenario: Scenario, fold: Fold) -> Timeline:
-    """The timeline; of a generation with as many contexts as leave little doubt, or as there may be."""
-    timeline = _replayed(scenario, fold, POINTS[0])
+def _finest(scenario: Scenario, program: Program, fold: Fold) -> Timeline:
+    """The timeline of `program`; of a generation at more contexts where those leave doubt, as many as there may be."""
+    timeline = at_length(run(program, scenario.cluster, fold), program)
     for points in POINTS[1:]:
         if error_bound(timeline) <= DOUBT:
             break
-        timeline = _replayed(scenario, fold, points)
+        finer = program_of(scenario, points)
+        timeline = at_length(run(finer, scenario.cluster, fold), finer)
     return timeline
-
-
-def _replayed(scenario: Scenario, fold: Fold, points: int) -> Timeline:
-    program = program_of(scenario, points)
-    return at_length(run(program, scenario.cluster, fold), program)
 
 
 def at_length(timeline: Timeline, program: Program) -> Timeline:

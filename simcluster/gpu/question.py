@@ -70,7 +70,7 @@ def question(kernel: str, dtype: str, sizes: Mapping[str, Size]) -> Question:
     compute = _precision(dtype)
     asked = {**_OPTIONAL[kernel], **given}
     skew = asked.get("skew")
-    return Question(shape=_shape(kernel, compute, asked), skew=None if skew is None else float(skew))
+    return Question(shape=shape_of(kernel, compute, asked), skew=None if skew is None else float(skew))
 
 
 def _unknown(kernel: str, given: Mapping[str, Size]) -> list[str]:
@@ -136,7 +136,11 @@ def _precision(name: str) -> Precision:
     return next(precision for precision in BYTES_PER_ELEMENT if precision == name)
 
 
-def _shape(kernel: str, compute: Precision, asked: Mapping[str, Size]) -> Asked:
+def shape_of(kernel: str, compute: Precision, asked: Mapping[str, Size]) -> Asked:
+    """The noun of a kernel whose sizes are all given and known to be right.
+
+    Operands are of the compute type, the cache of kv_dtype (the compute type unless given); outputs are bf16.
+    """
     size = {name: float(cast(float, value)) for name, value in asked.items() if _is_number(value)}
     cache = _precision(str(asked.get("kv_dtype") or compute))
     narrow, decode = BYTES_PER_ELEMENT[compute], kernel.endswith("decode")

@@ -1,4 +1,4 @@
-"""Multi-head latent attention of one layer (DeepSeek-V2, 2024, section 2.1; absorption as in its appendix)."""
+"""Multi-head latent attention of one layer (DeepSeek-V2, 2024, section 2.1.2, which absorbs the up-projections too)."""
 
 from __future__ import annotations
 

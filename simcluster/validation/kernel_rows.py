@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -11,14 +12,11 @@ from pathlib import Path
 from simcluster.errors import InputError, Mistake
 from simcluster.gpu.fitting import Measured
 from simcluster.gpu.place import Shape
-from simcluster.kernels import BYTES_PER_ELEMENT, Attention, ExpertLayer, Gemm, LatentAttention, Precision
+from simcluster.gpu.question import Size, shape_of
+from simcluster.kernels import ExpertLayer, Precision
 
 COMPUTE: Mapping[str, Precision] = {"bfloat16": "bf16", "fp8": "fp8", "fp8_block": "fp8_block", "nvfp4": "nvfp4"}
 """The tables' names of number types."""
-
-WIDE = BYTES_PER_ELEMENT["bf16"]
-"""Bytes of an element that a kernel writes, and of a query unless it computes in fp8."""
-
 
 Read = Callable[[Mapping[str, str]], Shape]
 
@@ -56,83 +54,42 @@ def _lines(path: Path) -> Iterator[Mapping[str, str]]:
         raise InputError(Mistake(what=f"cannot be read: {error}", origin=str(path))) from None
 
 
-def _gemm(compute: Precision, line: Mapping[str, str]) -> Gemm:
-    m, n, k = (float(line[name]) for name in "mnk")
-    size = BYTES_PER_ELEMENT[compute]
-    return Gemm(m=m, n=n, k=k, compute=compute, input_bytes=size, weight_bytes=size, output_bytes=WIDE)
+def _gemm(compute: Precision, line: Mapping[str, str]) -> Shape:
+    return shape_of("gemm", compute, {name: float(line[name]) for name in "mnk"})
 
 
-def _attention(line: Mapping[str, str], *, causal: bool) -> Attention:
-    compute, cache = COMPUTE[line["attn_dtype"]], COMPUTE[line["kv_cache_dtype"]]
-    batch, length = float(line["batch_size"]), float(line["isl"]) + float(line["step"])
-    heads, kv_heads, head_dim = (float(line[name]) for name in ("num_heads", "num_key_value_heads", "head_dim"))
-    return Attention(
-        batch=batch,
-        queries=length if causal else 1,
-        keys=length,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        causal=causal,
-        compute=compute,
-        kv_cache=cache,
-        query_bytes=BYTES_PER_ELEMENT[compute],
-        kv_bytes=BYTES_PER_ELEMENT[cache],
-        output_bytes=WIDE,
-    )
-
-
-def _latent(line: Mapping[str, str], *, absorbed: bool) -> LatentAttention:
-    """Sizes of DeepSeek-V3, the only model these tables have."""
-    compute, cache = COMPUTE[line["mla_dtype"]], COMPUTE[line["kv_cache_dtype"]]
-    batch, heads = float(line["batch_size"]), float(line["num_heads"])
+def _attention(head: str, dtype: str, line: Mapping[str, str]) -> Shape:
+    """Attention of either kind; MLA has no KV heads, and DeepSeek-V3's sizes, the only model these tables have."""
     length = float(line["isl"]) + float(line["step"])
-    return LatentAttention(
-        batch=batch,
-        queries=1 if absorbed else length,
-        keys=length,
-        heads=heads,
-        nope_dim=128,
-        rope_dim=64,
-        value_dim=128,
-        kv_rank=512,
-        absorbed=absorbed,
-        compute=compute,
-        kv_cache=cache,
-        query_bytes=BYTES_PER_ELEMENT[compute],
-        kv_bytes=BYTES_PER_ELEMENT[cache],
-        output_bytes=WIDE,
-    )
+    prefill = head.endswith("prefill")
+    sizes: dict[str, Size] = {
+        "kv_dtype": COMPUTE[line["kv_cache_dtype"]],
+        "batch": float(line["batch_size"]),
+        "sequence": length if prefill else 1,
+        "context": 0 if prefill else length,
+        "heads": float(line["num_heads"]),
+    }
+    if head.startswith("attention"):
+        kv_heads, head_dim = float(line["num_key_value_heads"]), float(line["head_dim"])
+        sizes |= {"kv_heads": kv_heads, "head_dim": head_dim, "window": None}
+    return shape_of(head, COMPUTE[line[dtype]], sizes)
 
 
-def _experts(compute: Precision, line: Mapping[str, str]) -> ExpertLayer:
-    hidden, inner, top_k, experts, tp, ep = (
-        int(line[name]) for name in ("hidden", "inter", "topk", "experts", "tp", "ep")
-    )
-    tokens, gated, size = float(line["tokens"]), line["kern"] != "_nongated", BYTES_PER_ELEMENT[compute]
-    if inner % tp or experts % ep:
-        raise ValueError(f"tp {tp} must divide {inner}, ep {ep} must divide {experts}")
-    return ExpertLayer(
-        rows=tokens * top_k / ep,
-        hidden=hidden,
-        inner=inner,
-        width=inner // tp,
-        groups=experts // ep,
-        experts=experts,
-        top_k=top_k,
-        gated=gated,
-        compute=compute,
-        input_bytes=size,
-        compute_bytes=size,
-        weight_bytes=size,
-        output_bytes=WIDE,
-        skew="" if line["dist"] == "balanced" else line["dist"].removeprefix("power_law_"),
-    )
+def _experts(compute: Precision, line: Mapping[str, str]) -> Shape:
+    names = {"hidden": "hidden", "inner": "inter", "top_k": "topk", "experts": "experts", "tp": "tp", "ep": "ep"}
+    whole = {name: int(line[column]) for name, column in names.items()}
+    if whole["inner"] % whole["tp"] or whole["experts"] % whole["ep"]:
+        raise ValueError("tp {tp} must divide {inner}, ep {ep} must divide {experts}".format(**whole))
+    sizes: dict[str, Size] = {**whole, "tokens": float(line["tokens"]), "gated": line["kern"] != "_nongated"}
+    layer = shape_of("moe", compute, sizes)
+    assert isinstance(layer, ExpertLayer)
+    skew = "" if line["dist"] == "balanced" else line["dist"].removeprefix("power_law_")
+    return replace(layer, skew=skew)
 
 
 _ATTENTION: Mapping[str, Read] = {
-    "context_attention": lambda line: _attention(line, causal=True),
-    "generation_attention": lambda line: _attention(line, causal=False),
-    "context_mla": lambda line: _latent(line, absorbed=False),
-    "generation_mla": lambda line: _latent(line, absorbed=True),
+    "context_attention": partial(_attention, "attention_prefill", "attn_dtype"),
+    "generation_attention": partial(_attention, "attention_decode", "attn_dtype"),
+    "context_mla": partial(_attention, "mla_prefill", "mla_dtype"),
+    "generation_mla": partial(_attention, "mla_decode", "mla_dtype"),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from simcluster.audit.audit import audit
 from simcluster.plan import memory
-from simcluster.plan.layout import Layout
 from simcluster.plan.share import Share
 from simcluster.program.generation import lower_generation, steps
 from simcluster.program.lower import lower
@@ -34,7 +34,7 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
     """
     program = program_of(scenario)
-    result = summarize(scenario, _share(scenario), program)
+    result = summarize(scenario, program)
     if result.fits:
         timeline = _finest(scenario, program, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
@@ -43,26 +43,24 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
 
 def memory_fraction(scenario: Scenario) -> float:
     """The fullest GPU's memory over its capacity, without a replay."""
-    share = _share(scenario)
-    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
     gpu = scenario.cluster.gpu
     kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
-    resident = sum(part.bytes for part in memory.resident(share).values())
-    live = [live_bytes(lower(part, layout).fullest) for part in steps(share)]
-    return (kept + resident + max(live)) / gpu.memory_bytes
+    programs = [lower(part, scenario.layout) for part in steps(scenario.share)]
+    return (kept + max(_held(scenario.share, programs))) / gpu.memory_bytes
 
 
-def _share(scenario: Scenario) -> Share:
-    return Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
+def _held(share: Share, programs: list[Program]) -> Iterator[float]:
+    """Weights, cache and activations of a rank of each stage."""
+    for stage in range(share.degrees.pp):
+        resident = sum(part.bytes for part in memory.resident(share.at(stage)).values())
+        yield resident + max(live_bytes(program.fullest(stage)) for program in programs)
 
 
 def program_of(scenario: Scenario, points: int = POINTS[0]) -> Program:
     """The program of a step, or of a generation with decode steps at so many contexts."""
-    share = _share(scenario)
-    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
     if scenario.workload.phase == "generate":
-        return lower_generation(share, layout, points)
-    return lower(share, layout)
+        return lower_generation(scenario.share, scenario.layout, points)
+    return lower(scenario.share, scenario.layout)
 
 
 def _finest(scenario: Scenario, program: Program, fold: Fold) -> Timeline:

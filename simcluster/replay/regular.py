@@ -24,6 +24,8 @@ def regular(program: Program, clos: Clos) -> Schedule:
         raise IrregularError("GPUs that the plan leaves out")
     if any(type(groups) is not Groups for groups in program.groups.values()):
         raise IrregularError("groups that follow no stride")
+    if program.stages > 1:
+        raise IrregularError("pipeline stages")
     if unevenly_loaded(program):
         raise IrregularError(UNEVEN)
     clos.check(block for groups in program.groups.values() for block in (groups.stride, groups.stride * groups.size))
@@ -39,9 +41,11 @@ def regular(program: Program, clos: Clos) -> Schedule:
         program=program,
         wires=Wires.folded(clos),
         tracks=Tracks.one(program.ranks),
+        stage=np.zeros(1, dtype=np.int64),
+        last_track=np.zeros(1, dtype=np.int64),
         kernels=kernels,
         seconds={index: np.array([time.seconds]) for index, time in kernels.items()},
-        parties={axis: _party(groups) for axis, groups in program.groups.items()},
+        parties={(axis, 0): _party(groups) for axis, groups in program.groups.items()},
         meetings=meetings,
         node_bytes=node_bytes(cluster, program, meetings),
     )

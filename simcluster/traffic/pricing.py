@@ -30,7 +30,7 @@ class Pricing:
 
     def of(self, op: Collective, group: Group, payload_bytes: float) -> Traffic:
         """One group's part of a program's collective, by the algorithm its cluster chooses for the kind."""
-        chosen = self._cluster.algorithms.get(op.kind, "auto")
+        chosen = "one-way" if op.axis == "pp" else self._cluster.algorithms.get(op.kind, "auto")
         if op.shares and op.axis == "ep":
             return self._uneven(op, group, payload_bytes, chosen)
         return self.traffic(op.kind, group, payload_bytes, op.dtype, chosen, op.copies, back=op.back)

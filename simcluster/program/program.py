@@ -172,6 +172,11 @@ class Program:
         )
 
     @property
+    def everyone(self) -> Groups:
+        """Each rank for itself, stage by stage."""
+        return self.groups["pp"] if "pp" in self.groups else Groups(ranks=self.ranks, stride=1, size=1)
+
+    @property
     def runs(self) -> tuple[int, ...]:
         """How often a rank of its stage runs each operation in a step: once for each microbatch and step it stands
         for."""

@@ -145,15 +145,10 @@ class _Run:
         back, index = need
         if turn < back:
             return None
+        runner = int(self.schedule.last_track[track]) if back and self.program.stages > 1 else track
         if index in self.schedule.kernels:
-            return self._kernel_done(turn - back, index, self._like(index, track))
-        return self._encounter(turn - back, index, self.schedule.party(index, track)).done
-
-    def _like(self, index: int, track: int) -> int:
-        """The track that runs a kernel a track waits for: itself, or the one of the last stage that it starts again
-        after."""
-        mine, theirs = self.schedule.stage[track], self.program.operations[index].stage
-        return track if mine == theirs else int(self.schedule.last_track[track])
+            return self._kernel_done(turn - back, index, runner)
+        return self._encounter(turn - back, index, self.schedule.party(index, runner)).done
 
     def _kernel_done(self, turn: int, index: int, track: int) -> simpy.Event:
         event = self.kernel_done.get((turn, index, track))

@@ -80,6 +80,14 @@ class Tracks:
         return Tracks(of_rank=np.broadcast_to(nothing, (ranks,)), count=np.array([ranks]), first=nothing)
 
     @staticmethod
+    def blocks(ranks: int, count: int) -> Tracks:
+        """A track for each of `count` equal blocks of neighbouring ranks."""
+        if count == 1:
+            return Tracks.one(ranks)
+        first = np.arange(count) * (ranks // count)
+        return Tracks(of_rank=np.arange(ranks) // (ranks // count), count=np.full(count, ranks // count), first=first)
+
+    @staticmethod
     def classes(of_rank: Ints) -> Tracks:
         """Tracks from the number of each rank's class."""
         _, first = np.unique(of_rank, return_index=True)

@@ -17,6 +17,7 @@ from simcluster.replay.folding import folded
 from simcluster.replay.listed import listed
 from simcluster.replay.regular import UNEVEN, regular, unevenly_loaded
 from simcluster.replay.schedule import Schedule
+from simcluster.replay.sequence import sequence_s
 from simcluster.replay.wiring import lowest_ranks, wiring
 from simcluster.timeline.timeline import Folding, Timeline, Wiring
 from simcluster.traffic.stages import StageWires
@@ -47,6 +48,15 @@ def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
     return replay(
         whole, _folding(whole, len(whole.wires), ()), partial(wiring, routes.graph, np.arange(len(whole.wires)))
     )
+
+
+def length_s(program: Program, cluster: Cluster) -> float:
+    """How long `run` takes to its end, without the spans where the sum of the operations tells."""
+    try:
+        found = sequence_s(regular(program, Clos(cluster)))
+    except IrregularError:
+        found = None
+    return run(program, cluster).end_s if found is None else found
 
 
 def _listed(program: Program, cluster: Cluster, split_by: tuple[str, ...]) -> Timeline:

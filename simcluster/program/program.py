@@ -28,7 +28,7 @@ ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
     "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
     "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
     "broadcast": ("ring", "tree"),
-    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup"),
+    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup", "low-latency"),
     "send_recv": ("direct", "one-way"),
 }
 """What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""

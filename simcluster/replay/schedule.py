@@ -58,6 +58,11 @@ class Meeting:
     def alone_s(self) -> float:
         return self.traffic.alone_s(self.payload_bytes)
 
+    @property
+    def wires(self) -> frozenset[int]:
+        """The columns of wires it loads."""
+        return frozenset(wire for leg in self.traffic.legs for wire in leg.flows.wire.tolist())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:

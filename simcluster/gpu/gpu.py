@@ -8,6 +8,7 @@ from math import exp
 from typing import Literal
 
 from simcluster.gpu.place import Shape, place
+from simcluster.gpu.power import Power
 from simcluster.gpu.profile import Profile
 from simcluster.kernels import PEAK_OF, ElementWise, ExpertLayer, Kernel, Precision
 
@@ -42,7 +43,7 @@ class Gpu:
     fraction of `memory_bytes_per_s`.  `launch_overhead_s` is added to every kernel and counts as computing;
     `collective_overhead_s` is added to every collective.  Of its memory the runtime keeps `reserved_memory_bytes` to
     itself, and communication libraries `communication_buffer_bytes`.  Where `profile` knows a kernel, its measured
-    efficiency replaces the fractions and the overhead.
+    efficiency replaces the fractions and the overhead.  What it costs and draws is None unless stated.
     """
 
     name: str
@@ -58,6 +59,8 @@ class Gpu:
     reserved_memory_bytes: float = 0.0
     communication_buffer_bytes: float = 0.0
     profile: Profile | None = None
+    price_usd_per_h: float | None = None
+    power: Power | None = None
 
     def peak(self, precision: Precision) -> float:
         """FLOP/s of a compute type; KeyError if the datasheet has none."""

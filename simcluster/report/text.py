@@ -15,7 +15,7 @@ from simcluster.timeline.links import link_rows
 from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.table import Table
 from simcluster.timeline.totals import OperationTotal
-from simcluster.units import show_bytes, show_flop, show_percent, show_seconds
+from simcluster.units import show_bytes, show_flop, show_joules, show_percent, show_seconds, show_usd
 
 _BAR = 30
 
@@ -104,10 +104,24 @@ def _headline(result: Result) -> str:
             metric.show("throughput_tokens_per_s_per_gpu", values["throughput_tokens_per_s_per_gpu"]),
         ),
         ("MFU", metric.show("mfu", values["mfu"])),
+        *_costs(result),
     ]
     if result.timeline is not None:
         rows.append(("replayed", replayed(result.timeline.folding)))
     return aligned([row for row in rows if row[1] != "none"])
+
+
+def _costs(result: Result) -> list[tuple[str, str]]:
+    """Money and energy, where the GPU's price and power are stated."""
+    values, rows = result.metrics, []
+    cost, joules = values["cost_per_million_tokens"], values["energy_per_token_j"]
+    if cost is not None and result.price_usd_per_h is not None:
+        price = f"{show_usd(result.price_usd_per_h)} per GPU and hour"
+        rows.append(("cost", f"{show_usd(cost)} per million tokens, at {price}"))
+    if joules is not None:
+        power = metric.show("power_mean_w", values["power_mean_w"])
+        rows.append(("energy", f"{show_joules(joules)} a token, at {power} a GPU in the mean"))
+    return rows
 
 
 def _states(result: Result) -> str:

@@ -1,9 +1,10 @@
 """The only reader and writer of quantities: text with a unit outside, SI floats inside.
 
 Inside the code every quantity is a float in bytes, seconds, FLOP, bytes/s, FLOP/s, watts, joules, USD or USD/h: prices
-are in one currency, so that they can be compared.  In a file every dimensional value carries its unit.  Decimal prefixes are powers of 1000 and binary ones (KiB, MiB, …) powers of 1024; a lower-case `bit`
-is an eighth of a byte.  Scaling is done in decimal arithmetic, so a written number maps to the nearest float and
-`parse(format_exact(x)) == x` for every x.
+are in one currency, so that they can be compared.  In a file every dimensional value carries its unit.  Decimal
+prefixes are powers of 1000 and binary ones (KiB, MiB, …) powers of 1024; a lower-case `bit` is an eighth of a byte.
+Scaling is done in decimal arithmetic, so a written number maps to the nearest float and `parse(format_exact(x)) == x`
+for every x.
 """
 
 from __future__ import annotations

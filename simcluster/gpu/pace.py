@@ -12,3 +12,6 @@ class Pace:
     compute: float = 1.0
     memory: float = 1.0
     launch: float = 1.0
+
+
+AS_STATED = Pace()

@@ -52,6 +52,9 @@ def as_tree(scenario: Scenario) -> Tree:
     }
     if damage := faults.as_tree(scenario.cluster):
         tree["faults"] = damage
+    tree["seed"] = scenario.seed
+    if scenario.uncertainty:
+        tree["uncertainty"] = dict(scenario.uncertainty)
     if scenario.expect:
         tree["expect"] = [claim.line for claim in scenario.expect]
     return tree

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from simcluster.audit.expectation import Expectation
@@ -25,7 +26,10 @@ class BatchRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One cluster, one model, one plan, one workload, and what somebody claims about them."""
+    """One cluster, one model, one plan, one workload, and what somebody claims about them.
+
+    `seed` is that of everything drawn at random; `uncertainty` holds the factor of every uncertain input by name.
+    """
 
     name: str
     cluster: Cluster
@@ -34,3 +38,5 @@ class Scenario:
     workload: Workload
     batch: BatchRule
     expect: tuple[Expectation, ...]
+    seed: int = 0
+    uncertainty: Mapping[str, float] = field(default_factory=dict)

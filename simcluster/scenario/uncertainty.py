@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field
 
 from simcluster.cluster.cluster import Cluster
-from simcluster.cluster.link import NvLink, Pcie
+from simcluster.cluster.link import paced
 from simcluster.gpu.pace import Pace
 from simcluster.gpu.profile import Profile, kind
 from simcluster.scenario.forms import Form
@@ -71,22 +71,27 @@ _ASSUMED: Mapping[str, Default] = {
 _LIBRARY: Mapping[str, Default] = {
     "nvlink_efficiency": (1.1, "collectives of one node, `simcluster validate`: mean error 3 to 5 %"),
     "nvlink_latency": (1.1, "collectives of one node, `simcluster validate`: mean error 3 to 5 %"),
-    "infiniband_efficiency": (1.2, "collectives of several nodes, `simcluster validate`: mean error up to 10 %"),
-    "infiniband_latency": (1.2, "collectives of several nodes, `simcluster validate`: mean error up to 10 %"),
+    "infiniband_efficiency": (1.1, "collectives of several nodes, `simcluster validate`: mean error 2 to 5 %"),
+    "infiniband_latency": (1.1, "collectives of several nodes, `simcluster validate`: mean error 2 to 5 %"),
 }
+
+_EFA: Default = (1.2, "collectives of several nodes on EFA, `simcluster validate`: mean error 7 to 11 %")
 
 
 def defaults(cluster: Cluster) -> dict[str, Default]:
     """The factor of every input the cluster has: narrow where it was measured, wide where it is a datasheet's."""
-    profile, tiers = cluster.gpu.profile, _tiers(cluster)
+    profile, library, tiers = cluster.gpu.profile, cluster.library, _tiers(cluster)
     found = dict(_DATASHEET)
     if profile is not None:
         found["compute_efficiency"] = _of_tables(profile, COMPUTE_KINDS)
         found["memory_efficiency"] = _of_tables(profile, MEMORY_KINDS)
         found["launch_overhead"] = (1.25, "assumed: floors of measured tables, on another host and framework")
     for name, default in _ASSUMED.items():
-        if name.partition("_")[0] in tiers:
-            found[name] = _LIBRARY.get(name, default) if cluster.library is not None else default
+        tier = name.partition("_")[0]
+        if tier in tiers:
+            found[name] = default if library is None else _LIBRARY.get(name, default)
+            if library is not None and library.network == "efa" and tier == "infiniband":
+                found[name] = _EFA
     return found
 
 
@@ -106,8 +111,8 @@ def _tiers(cluster: Cluster) -> tuple[str, ...]:
 def mistakes(form: UncertaintyForm, cluster: Cluster) -> Iterator[tuple[str, str]]:
     """Factors of wires that the cluster lacks."""
     known = defaults(cluster)
-    for name, factor in form:
-        if factor is not None and name not in known:
+    for name in form.model_dump(exclude_none=True):
+        if name not in known:
             tier = name.partition("_")[0]
             yield f"uncertainty.{name}", f"has no effect: the cluster has no {tier}; leave it out"
 
@@ -115,12 +120,7 @@ def mistakes(form: UncertaintyForm, cluster: Cluster) -> Iterator[tuple[str, str
 def ranges(form: UncertaintyForm | None, cluster: Cluster) -> dict[str, float]:
     """Every input's factor, as written or by default."""
     written = {} if form is None else form.model_dump(exclude_none=True)
-    return {name: written.get(name, default) for name, (default, _) in sorted(_ordered(cluster))}
-
-
-def _ordered(cluster: Cluster) -> list[tuple[str, Default]]:
-    known = defaults(cluster)
-    return [(name, known[name]) for name in NAMES if name in known]
+    return {name: written.get(name, default) for name, (default, _) in defaults(cluster).items()}
 
 
 def source(name: str, factor: float, cluster: Cluster) -> str:
@@ -148,9 +148,9 @@ def drawn(scenario: Scenario, factors: Mapping[str, float]) -> Scenario:
     changed = replace(
         cluster,
         gpu=replace(cluster.gpu, pace=pace),
-        nvlink=None if nvlink is None else _link(nvlink, *near),
-        pcie=None if pcie is None else _link(pcie, *edge),
-        infiniband=None if infiniband is None else infiniband.paced(*far),
+        nvlink=None if nvlink is None else paced(nvlink, *near),
+        pcie=None if pcie is None else paced(pcie, *edge),
+        infiniband=None if infiniband is None else paced(infiniband, *far),
         library=None if library is None else library.paced(near, far),
     )
     return replace(scenario, cluster=changed, expect=())

@@ -18,7 +18,3 @@ class Power:
     memory_w: float
     network_w: float
     source: str
-
-    def of_kernel(self, bound: str) -> float:
-        """Watts while a kernel with this bound runs."""
-        return {"compute": self.busy_w, "memory": self.memory_w}.get(bound, self.idle_w)

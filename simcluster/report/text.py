@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from simcluster.report import budget
+from simcluster.report import budget, costs
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.report.states import STATES, phases
@@ -15,7 +15,7 @@ from simcluster.timeline.links import link_rows
 from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.table import Table
 from simcluster.timeline.totals import OperationTotal
-from simcluster.units import show_bytes, show_flop, show_joules, show_percent, show_seconds, show_usd
+from simcluster.units import show_bytes, show_flop, show_percent, show_seconds
 
 _BAR = 30
 
@@ -29,7 +29,7 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
         parts += [phases(result)] if result.generates else []
-        parts += [_states(result), _operations(result), _communication(result)]
+        parts += [_states(result), *filter(None, [costs.states(result)]), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
     parts += [_compute(result)]
     if result.timeline is not None:
@@ -104,24 +104,11 @@ def _headline(result: Result) -> str:
             metric.show("throughput_tokens_per_s_per_gpu", values["throughput_tokens_per_s_per_gpu"]),
         ),
         ("MFU", metric.show("mfu", values["mfu"])),
-        *_costs(result),
+        *costs.headline(result),
     ]
     if result.timeline is not None:
         rows.append(("replayed", replayed(result.timeline.folding)))
     return aligned([row for row in rows if row[1] != "none"])
-
-
-def _costs(result: Result) -> list[tuple[str, str]]:
-    """Money and energy, where the GPU's price and power are stated."""
-    values, rows = result.metrics, []
-    cost, joules = values["cost_per_million_tokens"], values["energy_per_token_j"]
-    if cost is not None and result.price_usd_per_h is not None:
-        price = f"{show_usd(result.price_usd_per_h)} per GPU and hour"
-        rows.append(("cost", f"{show_usd(cost)} per million tokens, at {price}"))
-    if joules is not None:
-        power = metric.show("power_mean_w", values["power_mean_w"])
-        rows.append(("energy", f"{show_joules(joules)} a token, at {power} a GPU in the mean"))
-    return rows
 
 
 def _states(result: Result) -> str:

@@ -205,15 +205,13 @@ class Result:
         }
 
     def _costs(self, timeline: Timeline, seen: States, latency_s: float) -> dict[str, float | None]:
-        """Money and energy, None where the GPU's price or power is not known; all GPUs of the plan take part:
-        energy per token = mean power x gpus x latency / tokens."""
-        gpus, price = self.identity.gpus, self.price_usd_per_h
+        """Money and energy, None where the GPU's price or power is not known; all GPUs of the plan take part."""
+        step = self.identity.gpus, latency_s, self.tokens
+        price = self.price_usd_per_h
         power_w = None if self.power is None else energy.mean_power_w(timeline, seen, self.power)
         return {
-            "cost_per_million_tokens": None
-            if price is None
-            else energy.cost_per_million_tokens(price, gpus, latency_s, self.tokens),
-            "energy_per_token_j": None if power_w is None else power_w * gpus * latency_s / self.tokens,
+            "cost_per_million_tokens": None if price is None else energy.cost_per_million_tokens(price, *step),
+            "energy_per_token_j": None if power_w is None else energy.energy_per_token_j(power_w, *step),
             "power_mean_w": power_w,
         }
 

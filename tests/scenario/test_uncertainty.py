@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 from typing import Any
 
 import pytest
@@ -53,6 +54,16 @@ def test_measured_hardware_is_less_uncertain_than_a_datasheet() -> None:
     assert "measured tables" in measured["compute_efficiency"][1]
     efa = defaults(load_cluster("dgx-h100", 16, ["cluster.library=h100-efa"]))
     assert efa["infiniband_latency"][0] > measured["infiniband_latency"][0]
+
+
+def test_a_profile_of_any_error_gives_a_factor_that_can_be_written() -> None:
+    cluster = load_cluster("dgx-h100", 16)
+    profile = cluster.gpu.profile
+    assert profile is not None
+    for error, factor in ((0.0, exp(0.08)), (0.06, exp(0.2)), (5.0, 10.0), (None, exp(0.08))):
+        tables = {name: replace(table, error=error) for name, table in profile.tables.items()}
+        gpu = replace(cluster.gpu, profile=replace(profile, tables=tables))
+        assert defaults(replace(cluster, gpu=gpu))["compute_efficiency"][0] == pytest.approx(factor, abs=5e-4)
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "true", "zero", str(2**63)])

@@ -6,16 +6,19 @@ from collections import Counter
 from dataclasses import replace
 from statistics import fmean
 
+import numpy as np
+
 from simcluster.cluster.cluster import Cluster
 from simcluster.gpu.gpu import Gpu, KernelTime, Provenance
 from simcluster.kernels import Attention, GroupedGemm, Kernel, LatentAttention
-from simcluster.plan import balance, memory, modules
+from simcluster.plan import balance, memory, modules, redundancy
 from simcluster.plan.degrees import Plan
 from simcluster.plan.name import other_reading
 from simcluster.plan.share import Share
 from simcluster.program.program import Compute, Program, live_bytes
 from simcluster.scenario.scenario import Scenario
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
+from simcluster.timeline.routing import Redundant, Routing, Spread
 from simcluster.units import show_bytes, show_percent
 
 
@@ -45,14 +48,53 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         memory=parts,
         memory_capacity_bytes=gpu.memory_bytes,
         balance=balance.balance(
-            share, flops=program.flops, memory_bytes=[beside + bytes_ for bytes_ in program.activation_bytes]
+            share,
+            flops=program.flops,
+            memory_bytes=[beside + bytes_ for bytes_ in program.activation_bytes],
+            expert_seconds=_expert_seconds(program, gpu),
         ),
         modules=modules.modules(model, plan.degrees),
-        divisions=modules.divisions(model, plan.degrees),
+        divisions=modules.divisions(model, plan.degrees, scenario.workload.redundant_experts),
         scales=_scales(share),
         work=_work(program),
         provenance=_provenance(scenario.cluster, program),
         generates=scenario.workload.phase == "generate",
+        routing=_routing(share),
+    )
+
+
+def _expert_seconds(program: Program, gpu: Gpu) -> list[float]:
+    """Seconds that a healthy GPU of each ep coordinate spends in a step on the kernels that work on received copies."""
+    uneven = [op for op in program.operations if isinstance(op, Compute) and op.kernels]
+    times = {work: [gpu.kernel_time(kernel).seconds for kernel in work] for work in {op.kernels: None for op in uneven}}
+    return [sum(op.times * times[op.kernels][at] for op in uneven) for at in range(len(program.shares) or 1)]
+
+
+def _routing(share: Share) -> Routing | None:
+    """Spread over seeds and redundant experts, where experts do not get equally many copies and ep ranks share them."""
+    if share.degrees.ep == 1 or len(set(share.expert_weights)) < 2:
+        return None
+    values = np.array(balance.load_over_seeds(share))
+    redundant, ep = share.workload.redundant_experts, share.degrees.ep
+    rows = redundancy.table(share.expert_popularity, share.expert_weights, ep, redundant)
+    return Routing(
+        over_seeds=Spread(
+            seeds=len(values),
+            mean=float(values.mean()),
+            min=float(values.min()),
+            p5=float(np.percentile(values, 5)),
+            p95=float(np.percentile(values, 95)),
+            max=float(values.max()),
+        ),
+        redundancy=tuple(
+            Redundant(
+                redundant_experts=row.redundant_experts,
+                experts_per_gpu=row.experts_per_rank,
+                expert_load_max_over_mean=row.max_over_mean,
+                extra_bytes=(row.redundant_experts / ep) * memory.expert_bytes(share),
+            )
+            for row in rows
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from simcluster.report import budget
+from simcluster.report.balance import balance
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.report.states import STATES, phases
@@ -31,6 +32,7 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
         parts += [phases(result)] if result.generates else []
         parts += [_states(result), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
+    parts += [] if result.routing is None else [balance(result, result.routing)]
     parts += [_compute(result)]
     if result.timeline is not None:
         parts += [_links(result)]

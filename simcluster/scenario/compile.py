@@ -12,14 +12,14 @@ from simcluster.model.workload import Workload
 from simcluster.plan import mapping, share
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
-from simcluster.scenario import build, override
+from simcluster.scenario import build, expert_load, override
 from simcluster.scenario.cluster_section import gpus_as_written, read_cluster
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.scenario import BatchRule, Scenario
 from simcluster.scenario.schema import ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.sections import Sections, read_text
 
-SECTIONS = ("name", "cluster", "model", "plan", "workload", "expect", "faults")
+SECTIONS = ("name", "cluster", "model", "plan", "workload", "expect", "faults", "seed")
 REQUIRED = ("cluster", "model", "plan", "workload")
 
 
@@ -54,6 +54,7 @@ class _Compiler(Sections):
         root = self._root()
         name = self._name(root)
         expect = self._expectations(root.get("expect"))
+        self.check_seed(root)
         model = self._model(root)
         cluster = read_cluster(self, root)
         gpus = cluster.gpus if cluster is not None else gpus_as_written(root)
@@ -78,6 +79,7 @@ class _Compiler(Sections):
             workload=workload,
             batch=rule,
             expect=expect,
+            seed=self.seed(root),
         )
 
     def _root(self) -> dict[str, Value]:
@@ -144,12 +146,19 @@ class _Compiler(Sections):
             return None, None
         wrong = list(build.workload_mistakes(form))
         if model is not None:
-            wrong += [*build.expert_load_mistakes(form, model), *build.kv_reads_mistakes(form, model)]
+            try:
+                form = expert_load.measured(form, model, self.document.origin)
+            except ValueError as error:
+                wrong.append((f"{expert_load.PATH}.file", str(error)))
+            wrong += [*expert_load.mistakes(form, model), *build.kv_reads_mistakes(form, model)]
         self.report(wrong)
         if wrong or gpus is None or plan is None:
             return None, None
         rule = build.batch_rule(form)
-        return rule, build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+        workload = build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+        if model is not None:
+            workload = expert_load.loaded(workload, form.expert_load, model, plan.degrees, self.seed(root))
+        return rule, workload
 
     def _expectations(self, lines: Value) -> tuple[Expectation, ...]:
         if lines is None:

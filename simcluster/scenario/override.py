@@ -103,6 +103,8 @@ def written_out(path: Path, value: Value, origin: str = "") -> Value:
             case ("plan",):
                 parts = plan_name.parse(value)
                 return {part.lower(): degree for part, degree in parts.items() if part != "DP"}
+            case ("workload", "expert_load"):
+                return {} if value == "uniform" else value
             case ("model", "precision"):
                 return dict.fromkeys(PRECISION_PARTS, value)
             case _:

@@ -25,7 +25,7 @@ class BatchRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One cluster, one model, one plan, one workload, and what somebody claims about them."""
+    """One cluster, one model, one plan, one workload, and what somebody claims about them; `seed` draws what is random."""
 
     name: str
     cluster: Cluster
@@ -34,3 +34,4 @@ class Scenario:
     workload: Workload
     batch: BatchRule
     expect: tuple[Expectation, ...]
+    seed: int = 0

@@ -11,6 +11,7 @@ from simcluster.timeline.check import Check
 from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
 from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.routing import Routing
 from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
 from simcluster.timeline.timeline import Timeline
@@ -74,7 +75,7 @@ class Result:
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
     `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.  Where it
-    `generates`, a step is the whole generation.
+    `generates`, a step is the whole generation.  `routing` is there where experts do not get equally many copies.
     """
 
     identity: Identity
@@ -89,6 +90,7 @@ class Result:
     work: Mapping[str, Work]
     provenance: Mapping[str, Source]
     generates: bool = False
+    routing: Routing | None = None
     timeline: Timeline | None = None
     states: States | None = None
     checks: tuple[Check, ...] = field(default=())
@@ -166,7 +168,7 @@ class Result:
             "links": [] if timeline is None else link_rows(timeline),
             "wires": [] if timeline is None else wire_rows(timeline, BINS),
             "folding": None if timeline is None else asdict(timeline.folding),
-            "balance": dict(self.balance),
+            "balance": {**self.balance, **({} if self.routing is None else self.routing.as_dict())},
             "modules": [dict(module) for module in self.modules],
             "timeseries": None if self.series is None else self.series.as_dict(),
             "checks": [check.as_dict() for check in self.checks],

@@ -16,6 +16,7 @@ from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
 from simcluster.timeline.parts import Segment
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
+from simcluster.timeline.routing import Redundant, Routing, Spread
 from simcluster.timeline.states import states
 from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
 
@@ -41,6 +42,7 @@ def pack(result: Result) -> bytes:
         "work": {name: asdict(work) for name, work in result.work.items()},
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
         "generates": result.generates,
+        "routing": None if result.routing is None else asdict(result.routing),
         "checks": [asdict(check) for check in result.checks],
     }
     arrays = {}
@@ -81,7 +83,7 @@ def unpack(path: Path) -> Result:
 
 def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
     kept = dict(header)
-    timeline = kept.pop("timeline", None)
+    timeline, routing = kept.pop("timeline", None), kept.pop("routing")
     spans = None if timeline is None else _timeline(timeline, arrays)
     return Result(
         identity=Identity(**kept.pop("identity")),
@@ -91,10 +93,16 @@ def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
         divisions=tuple(kept.pop("divisions")),
         provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},
         checks=tuple(Check(**check) for check in kept.pop("checks")),
+        routing=None if routing is None else _routing(routing),
         timeline=spans,
         states=None if spans is None else states(spans),
         **kept,
     )
+
+
+def _routing(header: dict[str, Any]) -> Routing:
+    rows = tuple(Redundant(**row) for row in header["redundancy"])
+    return Routing(over_seeds=Spread(**header["over_seeds"]), redundancy=rows)
 
 
 def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline:

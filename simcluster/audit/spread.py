@@ -22,9 +22,8 @@ def balance(result: Result, leaf: str) -> str:
         case "expert_load_variance" | "expert_load_max_over_mean":
             return f"{expert_load(result)}, so it is {value:.4g}"
         case "straggler_factor" if uneven:
-            return (
-                f"the slowest GPU's kernels on received copies over the mean GPU's; {expert_load(result)}: {value:.4g}"
-            )
+            slowest = "the slowest GPU's kernels on received copies over the mean GPU's"
+            return f"{slowest}; {expert_load(result)}: {value:.4g}"
         case "straggler_factor":
             return f"every GPU's experts work equally long, so it is {value:.4g}"
         case "compute_variance" if uneven:

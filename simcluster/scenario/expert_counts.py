@@ -38,14 +38,14 @@ def _rows(path: Path) -> dict[int, list[str]]:
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"is larger than {LARGEST_FILE:,} bytes; a count for each expert takes less")
         reader = csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), strict=True)
-        cells = {reader.line_num: [cell.strip() for cell in row] for row in reader if row}
+        cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
     except csv.Error as error:
         raise ValueError(f"is no CSV: {error}") from None
-    rows = {line: row for line, row in cells.items() if any(row) and not row[0].startswith("#")}
+    rows = {line: row for line, row in cells if any(row) and not row[0].startswith("#")}
     if not rows:
         raise ValueError("is empty; write a line expert,count for each expert")
     return rows

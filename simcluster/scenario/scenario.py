@@ -25,7 +25,10 @@ class BatchRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One cluster, one model, one plan, one workload, and what somebody claims about them; `seed` draws what is random."""
+    """One cluster, one model, one plan, one workload, and what somebody claims about them.
+
+    `seed` draws what is random.
+    """
 
     name: str
     cluster: Cluster

@@ -129,9 +129,8 @@ def _expert_index(key: object) -> object:
     if not isinstance(key, str):
         return key
     if len(key) > LONGEST_INDEX or not key.isdecimal() or str(int(key)) != key:
-        raise ValueError(
-            f"{key!r:.40} is no expert; write its index, 0 for the first, as in {{5: 4, 9: 2}}, or a law, as in {{zipf: 1.1}}"
-        )
+        known = "write its index, 0 for the first, as in {5: 4, 9: 2}, or a law, as in {zipf: 1.1}"
+        raise ValueError(f"{key!r:.40} is no expert; {known}")
     return int(key)
 
 

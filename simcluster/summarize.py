@@ -112,6 +112,7 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
         degrees=plan.degrees.as_dict(),
         counts={"orthogonal": plan.counts.orthogonal, "folded": plan.counts.folded},
         gpus=plan.degrees.gpus,
+        gpus_per_node=scenario.cluster.gpus_per_node,
         other_reading=text,
     )
 

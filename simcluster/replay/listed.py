@@ -12,6 +12,7 @@ from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, shortened
 from simcluster.gpu.gpu import Gpu, KernelTime
 from simcluster.program.program import Axis, Collective, Compute, Groups, Program
+from simcluster.replay.jitter import jittered
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import MOST_NODES, Tracks
 from simcluster.traffic.crossings import Floats, Ints
@@ -74,7 +75,8 @@ def kernel_times(program: Program, gpu: Gpu) -> dict[int, KernelTime]:
 
 
 def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime]) -> dict[int, Floats]:
-    """Every kernel's time on each rank, by index: unequal kernels by place on the ep axis, slow GPUs longer."""
+    """Every kernel's time on each rank, by index: unequal kernels by place on the ep axis, slow GPUs longer,
+    and all with jitter."""
     slowness = np.ones(program.ranks)
     for rank, share in cluster.slow_gpus.items():
         if rank < program.ranks:
@@ -91,7 +93,7 @@ def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime])
                 place: Ints = program.groups["ep"].place_of(np.arange(program.ranks))
                 each = np.array([cluster.gpu.kernel_time(kernel).seconds for kernel in op.kernels])[place]
             by_work[work] = each * slowness
-        found[index] = by_work[work]
+        found[index] = by_work[work] if cluster.jitter is None else jittered(by_work[work], cluster.jitter, index)
     return found
 
 

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 
 from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.result import Result
+from simcluster.timeline.slowdown import WithoutFaults
 from simcluster.timeline.table import Table
 
 
-def result_json(result: Result, capacity: Capacity | None = None) -> str:
-    """The object of `run --json`; `capacity` is what memory allows, where it was asked for."""
+def result_json(result: Result, capacity: Capacity | None = None, healthy: WithoutFaults | None = None) -> str:
+    """The object of `run --json`; `capacity` is what memory allows, where it was asked for, and `healthy` the same
+    scenario without its faults, where it has any."""
     tree = result.as_dict() | ({} if capacity is None else {"capacity": capacity.as_dict()})
+    tree |= {} if healthy is None else {"without_faults": healthy.as_dict()}
     return json.dumps(tree, indent=2, allow_nan=False, ensure_ascii=False)
 
 

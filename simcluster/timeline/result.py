@@ -14,6 +14,7 @@ from simcluster.timeline.metric import METRICS, OF_GENERATION
 from simcluster.timeline.routing import Routing
 from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
+from simcluster.timeline.stragglers import Straggler, stragglers
 from simcluster.timeline.timeline import Timeline
 from simcluster.timeline.totals import OperationTotal, operation_totals
 
@@ -50,6 +51,7 @@ class Identity:
     degrees: Mapping[str, int]
     counts: Mapping[str, int | None]
     gpus: int
+    gpus_per_node: int
     other_reading: str
 
 
@@ -115,6 +117,11 @@ class Result:
         return operation_totals(self.timeline, self.states.exposed)
 
     @cached_property
+    def waited_for(self) -> tuple[Straggler, ...]:
+        """The ranks that others wait for, longest first."""
+        return () if self.timeline is None else stragglers(self.timeline, self.identity.gpus_per_node)
+
+    @cached_property
     def phases(self) -> tuple[PhaseTotal, ...]:
         """Prefill and decode of a generation."""
         return () if self.timeline is None else generation.phase_totals(self.timeline)
@@ -160,6 +167,7 @@ class Result:
             "counts": dict(identity.counts),
             **self._time(),
             "by_operation": [row.as_dict() for row in self.by_operation],
+            "waited_for": [one.as_dict() for one in self.waited_for],
             **({"phases": [asdict(phase) for phase in self.phases]} if self.generates else {}),
             "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),

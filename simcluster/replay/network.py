@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import simpy
 
 from simcluster.errors import BrokenLawError
+from simcluster.replay.island import Island, Transfer
 from simcluster.replay.sharing import FlowSet
 from simcluster.timeline.timeline import LinkLoads
 from simcluster.traffic.crossings import Crossings, Floats, Ints
@@ -21,63 +22,37 @@ _SAME_INSTANT = 1e-12
 """Relative distance of two ends that rounding alone can set apart."""
 
 
-@dataclass(slots=True, eq=False)
-class _Transfer:
-    """One leg of a collective under way.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Answer:
+    """The rates of an island's transfers, in their order, and what all flows put on each wire, and the background
+    alone (bytes/s)."""
 
-    Of each of its flows (`crossings`), `left` bytes of progress at time `since_s`, going at `rate` bytes/s until
-    `end_s`; flows that have ended have rate 0 and never end again.  `number` names the leg as long as all its flows are
-    going; `rest` are the legs after it.
-    """
-
-    crossings: Crossings
-    left: Floats
-    limit: Floats
-    number: int | None
-    rest: tuple[Leg, ...]
-    payload_bytes: float
-    done: simpy.Event
-    since_s: float = 0.0
-    rate: Floats = field(default_factory=lambda: np.zeros(0))
-    end_s: Floats = field(default_factory=lambda: np.zeros(0))
-
-    def ended(self, horizon_s: float) -> Ints:
-        """Flows that end until then, and count as ended from now on."""
-        ended = np.flatnonzero(self.end_s <= horizon_s)
-        if len(ended):
-            self.end_s[ended], self.left[ended], self.number = np.inf, 0.0, None
-        return ended
-
-    @property
-    def over(self) -> bool:
-        return bool(np.isinf(self.end_s).all()) and len(self.end_s) > 0
-
-    def go(self, now: float, rate: Floats) -> None:
-        """Change to new rates."""
-        if np.array_equal(rate, self.rate):
-            return
-        if len(self.rate):
-            self.left = np.where(rate > 0, self.left - self.rate * (now - self.since_s), 0.0)
-        self.since_s, self.rate = now, rate
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self.end_s = np.where(rate > 0, now + self.left / rate, np.inf)
+    rates: tuple[Floats, ...]
+    load: Floats
+    background: Floats
 
 
 class Network:
     """The wires and the transfers on them.
 
-    Transfers that start or end at the same instant are handled together, and the fair rates of a set of concurrent
-    transfers are solved once and remembered: the layers of a model repeat the same few sets.  Background streams take
-    their share of the wires all the time.
+    Transfers that start or end at the same instant are handled together, and only the islands of transfers that they
+    belong to are solved anew.  The fair rates of an island are solved once and remembered: the layers of a model repeat
+    the same few sets.  Background streams take their share of the wires all the time; with them all is one island.
     """
 
     def __init__(self, env: simpy.Environment, wires: Wires) -> None:
         self._env = env
         self._wires = wires
         self._capacity = wires.capacity
-        self._transfers: list[_Transfer] = []
-        self._numbers: dict[Leg, int] = {}
-        self._solved: dict[tuple[int, ...], tuple[int, tuple[Floats, ...]]] = {}
+        self._transfers: list[Transfer] = []
+        self._numbers: dict[Leg, tuple[int, Ints]] = {}
+        self._solved: dict[tuple[int, ...], _Answer] = {}
+        self._islands: dict[int, Island] = {}
+        self._founded = 0
+        self._owner = np.full(len(wires), -1)
+        self._stale: dict[int, Island] = {}
+        self._load, self._background_load = np.zeros(len(wires)), np.zeros(len(wires))
+        self._states: dict[tuple[int, ...], int] = {}
         self._touched = False
         self._wake: simpy.Event | None = None
         self._expected = np.zeros(len(wires))
@@ -85,8 +60,9 @@ class Network:
         self._history: list[tuple[float, int]] = []
         self._background, self._demand = wires.background, wires.demand
         self._background_rates: list[Floats] = []
-        self._flows: FlowSet | None = None
         if self._background.count:
+            self._islands[0] = self._stale[0] = Island(number=0, transfers=[], wires=np.arange(len(wires)))
+            self._owner[:] = 0
             self._touch(0.0)
 
     def start(self, traffic: Traffic, payload_bytes: float, done: simpy.Event) -> None:
@@ -99,11 +75,15 @@ class Network:
         self._expected += np.bincount(
             crossings.wire, weights=crossings.use * left[crossings.flow], minlength=len(self._capacity)
         )
-        transfer = _Transfer(
+        if leg not in self._numbers:
+            self._numbers[leg] = len(self._numbers), np.unique(crossings.wire)
+        number, wires = self._numbers[leg]
+        transfer = Transfer(
             crossings=crossings,
             left=left,
             limit=leg.limits(),
-            number=self._numbers.setdefault(leg, len(self._numbers)),
+            number=number,
+            wires=wires,
             rest=legs[1:],
             payload_bytes=payload_bytes,
             done=done,
@@ -139,16 +119,16 @@ class Network:
             worst = int(np.argmax(np.abs(carried - self._expected) - allowed))
             raise BrokenLawError(f"wire {worst} carried {carried[worst]} of {self._expected[worst]} bytes")
 
-    def _join(self, transfer: _Transfer) -> None:
+    def _join(self, transfer: Transfer) -> None:
         if not transfer.left.any():
             self._finish(transfer)
             return
         transfer.since_s = self._env.now
-        self._flows = None
         self._transfers.append(transfer)
+        self._admit(transfer)
         self._touch(0.0)
 
-    def _finish(self, transfer: _Transfer) -> None:
+    def _finish(self, transfer: Transfer) -> None:
         if transfer.rest:
             self._start_leg(transfer.rest, transfer.payload_bytes, transfer.done)
         else:
@@ -171,53 +151,101 @@ class Network:
         self._touched = False
         now = self._env.now
         horizon = now * (1 + _SAME_INSTANT)
-        staying, first = [], self._background.count
+        staying: list[Transfer] = []
+        left: dict[int, Island] = {}
         for transfer in self._transfers:
             ended = transfer.ended(horizon)
-            if self._flows is not None and len(ended):
-                self._flows.end(first + ended)
-            first += transfer.crossings.count
-            if transfer.over:
-                self._finish(transfer)
-            else:
-                staying.append(transfer)
-        if len(staying) < len(self._transfers):
-            self._flows = None
+            if ended is not None:
+                island = self._islands[transfer.island]
+                island.end(transfer, ended, self._background.count)
+                self._stale[island.number] = island
+                if transfer.over:
+                    left[island.number] = island
+                    self._finish(transfer)
+                    continue
+            staying.append(transfer)
         self._transfers = staying
-        state, rates = self._solve()
-        self._history.append((now, state))
-        for transfer, rate in zip(staying, rates, strict=True):
-            transfer.go(now, rate)
+        for island in left.values():
+            self._part(island)
+        for island in self._stale.values():
+            answer = self._solve(island)
+            self._load[island.wires] = answer.load[island.wires]
+            self._background_load = answer.background
+            for transfer, rate in zip(island.transfers, answer.rates, strict=True):
+                transfer.go(now, rate)
+        self._stale = {}
+        self._history.append((now, self._state()))
         if staying:
-            self._touch(min(float(transfer.end_s.min()) for transfer in staying) - now)
+            self._touch(min(transfer.next_s for transfer in staying) - now)
 
-    def _solve(self) -> tuple[int, tuple[Floats, ...]]:
-        """The load state and each transfer's fair rates, in the order of the transfers; remembered where all flows of
-        all transfers are going."""
-        key = tuple(transfer.number for transfer in self._transfers if transfer.number is not None)
-        complete = len(key) == len(self._transfers)
-        if complete and key in self._solved:
+    def _admit(self, transfer: Transfer) -> None:
+        """Put a transfer on the island whose wires it loads, joining several into one, or on a new one."""
+        found = np.unique(self._owner[transfer.wires]).tolist()
+        met = [self._islands[number] for number in found if number >= 0]
+        if not met:
+            self._founded += 1
+            met = [Island(number=self._founded, transfers=[], wires=transfer.wires)]
+            self._islands[self._founded] = met[0]
+        island = met[0]
+        for other in met[1:]:
+            island.transfers += other.transfers
+            island.wires = np.union1d(island.wires, other.wires)
+            for one in other.transfers:
+                one.island = island.number
+            del self._islands[other.number]
+            self._stale.pop(other.number, None)
+        if not np.isin(transfer.wires, island.wires).all():
+            island.wires = np.union1d(island.wires, transfer.wires)
+        self._owner[island.wires] = transfer.island = island.number
+        island.transfers.append(transfer)
+        island.flows = None
+        self._stale[island.number] = island
+
+    def _part(self, island: Island) -> None:
+        """Take out the transfers that are over; those left behind may have no wires in common any more."""
+        remaining = [transfer for transfer in island.transfers if not transfer.over]
+        island.transfers, island.flows = [], None
+        if not self._background.count:
+            self._owner[island.wires] = -1
+            self._load[island.wires] = 0.0
+            del self._islands[island.number], self._stale[island.number]
+        for transfer in remaining:
+            self._admit(transfer)
+
+    def _state(self) -> int:
+        """The number of the load on all wires now; the same for the same transfers, as long as all their flows go."""
+        numbers = [transfer.number for transfer in self._transfers]
+        key = None if None in numbers else tuple(number for number in numbers if number is not None)
+        if key is not None and key in self._states:
+            return self._states[key]
+        self._rates.append(self._load.copy())
+        self._background_rates.append(self._background_load)
+        if key is not None:
+            self._states[key] = len(self._rates) - 1
+        return len(self._rates) - 1
+
+    def _solve(self, island: Island) -> _Answer:
+        """Fair rates of the island's transfers and their load; remembered where all flows of all are going."""
+        key = island.key
+        if key is not None and key in self._solved:
             return self._solved[key]
-        parts = [self._background, *(transfer.crossings for transfer in self._transfers)]
-        if self._flows is None or complete:
-            whole = Crossings.joined(parts)
-            limit = np.concatenate([self._demand, *(transfer.limit for transfer in self._transfers)])
-            self._flows = FlowSet(whole, self._capacity, limit)
+        parts = [self._background, *(transfer.crossings for transfer in island.transfers)]
+        if island.flows is None or key is not None:
+            limit = np.concatenate([self._demand, *(transfer.limit for transfer in island.transfers)])
+            island.flows = FlowSet(Crossings.joined(parts), self._capacity, limit)
             gone = [np.zeros(self._background.count, dtype=np.bool_)]
-            gone += [transfer.left == 0 for transfer in self._transfers]
-            self._flows.end(np.flatnonzero(np.concatenate(gone)))
-        rate = self._flows.rates()
-        whole, wires = self._flows.crossings, len(self._capacity)
-        total = np.bincount(whole.wire, weights=whole.use * rate[whole.flow], minlength=wires).astype(np.float64)
-        if (total > self._capacity * (1 + 1e-9)).any():
+            gone += [transfer.left == 0 for transfer in island.transfers]
+            island.flows.end(np.flatnonzero(np.concatenate(gone)))
+        rate = island.flows.rates()
+        whole, wires = island.flows.crossings, len(self._capacity)
+        load = np.bincount(whole.wire, weights=whole.use * rate[whole.flow], minlength=wires).astype(np.float64)
+        if (load > self._capacity * (1 + 1e-9)).any():
             raise BrokenLawError("a wire carries more than its capacity")
         cuts = np.cumsum([part.count for part in parts])
-        answer = (len(self._rates), tuple(np.split(rate, cuts[:-1])[1:]))
-        self._rates.append(total)
-        if self._background.count:
-            others = self._background
-            weights = others.use * rate[: others.count][others.flow]
-            self._background_rates.append(np.bincount(others.wire, weights=weights, minlength=wires).astype(np.float64))
-        if complete:
+        others = self._background
+        weights = others.use * rate[: others.count][others.flow]
+        background = np.bincount(others.wire, weights=weights, minlength=wires).astype(np.float64)
+        answer = _Answer(rates=tuple(np.split(rate, cuts[:-1])[1:]), load=load, background=background)
+        if key is not None:
             self._solved[key] = answer
         return answer

@@ -35,22 +35,21 @@ def balance(
     return found | ({"redundant_experts": redundant} if redundant else {})
 
 
-def load_over_seeds(share: Share) -> tuple[float, ...]:
-    """The fullest GPU group's copies over the mean for the seeds 0 … 99.
+def loads_over_seeds(share: Share) -> tuple[tuple[float, ...], ...]:
+    """Each GPU group's copies over the mean for the seeds 0 … 99; once where no seed matters.
 
     Each seed hands the same popularity to other experts, and draws other copies where they are drawn.  Redundant
     experts are placed by popularity, so that only what is drawn differs then.
     """
-    popularity, moe, workload = share.expert_popularity, share.model.moe, share.workload
+    moe, workload, places = share.model.moe, share.workload, share.expert_places
     assert moe is not None
+    drawn, redundant = workload.drawn_by is not None, bool(workload.redundant_experts)
     found = []
-    for seed in range(routing.SEEDS):
-        weights = popularity if workload.redundant_experts else routing.permuted(popularity, seed)
-        if workload.drawn_by is not None:
+    for seed in range(routing.SEEDS if drawn or not redundant else 1):
+        weights = share.expert_popularity if redundant else routing.permuted(share.expert_popularity, seed)
+        if drawn:
             weights = routing.drawn(weights, share.routed_tokens, moe.top_k, seed)
-        found.append(routing.max_over_mean(routing.held(weights, share.expert_places)))
-        if workload.redundant_experts and workload.drawn_by is None:
-            break
+        found.append(tuple(share.degrees.ep * part for part in routing.held(weights, places)))
     return tuple(found)
 
 

@@ -182,7 +182,8 @@ class Network:
         """Put a transfer on the island whose wires it loads, joining several into one, or on a new one."""
         found = np.unique(self._owner[transfer.wires]).tolist()
         met = [self._islands[number] for number in found if number >= 0]
-        if not met:
+        new = not met
+        if new:
             self._founded += 1
             met = [Island(number=self._founded, transfers=[], wires=transfer.wires)]
             self._islands[self._founded] = met[0]
@@ -194,7 +195,7 @@ class Network:
                 one.island = island.number
             del self._islands[other.number]
             self._stale.pop(other.number, None)
-        if not np.isin(transfer.wires, island.wires).all():
+        if not new and not np.isin(transfer.wires, island.wires).all():
             island.wires = np.union1d(island.wires, transfer.wires)
         self._owner[island.wires] = transfer.island = island.number
         island.transfers.append(transfer)

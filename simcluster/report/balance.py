@@ -10,14 +10,15 @@ from simcluster.units import show_bytes
 
 def balance(result: Result, routing: Routing) -> str:
     """Load and time of the fullest GPUs over the mean, and a row for each number of redundant experts."""
-    values, spread = result.balance, routing.over_seeds
+    values, seeds = result.balance, routing.over_seeds
     rows = [
         ("token copies", f"{values['expert_load_max_over_mean']:.3f} x the mean on the fullest GPUs"),
         ("time of experts", f"{values['straggler_factor']:.3f} x the mean on the slowest GPUs (straggler factor)"),
     ]
-    if spread.min < spread.max:
-        told = f"mean {spread.mean:.3f}, 90 % from {spread.p5:.3f} to {spread.p95:.3f}, all to {spread.max:.3f} x"
-        rows.append((f"{spread.seeds} other seeds", f"copies on the fullest: {told}"))
+    for name, one in (("copies", seeds.expert_load_max_over_mean), ("time", seeds.straggler_factor)):
+        if one.min < one.max:
+            told = f"mean {one.mean:.3f}, 90 % from {one.p5:.3f} to {one.p95:.3f}, at most {one.max:.3f} x the mean"
+            rows.append((f"{name} by {seeds.seeds} seeds", told))
     now = values.get("redundant_experts", 0)
     table: list[tuple[str, ...]] = [
         ("redundant experts", "experts a GPU", "fullest over mean", "more memory a GPU", "")

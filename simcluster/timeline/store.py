@@ -16,7 +16,7 @@ from simcluster.errors import InputError, Mistake
 from simcluster.timeline.check import Check
 from simcluster.timeline.parts import Segment
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
-from simcluster.timeline.routing import Redundant, Routing, Spread
+from simcluster.timeline.routing import Routing
 from simcluster.timeline.states import states
 from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
 
@@ -93,16 +93,11 @@ def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
         divisions=tuple(kept.pop("divisions")),
         provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},
         checks=tuple(Check(**check) for check in kept.pop("checks")),
-        routing=None if routing is None else _routing(routing),
+        routing=None if routing is None else Routing.from_dict(routing),
         timeline=spans,
         states=None if spans is None else states(spans),
         **kept,
     )
-
-
-def _routing(header: dict[str, Any]) -> Routing:
-    rows = tuple(Redundant(**row) for row in header["redundancy"])
-    return Routing(over_seeds=Spread(**header["over_seeds"]), redundancy=rows)
 
 
 def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline:

@@ -8,6 +8,7 @@ collective waits for it.  A collective starts when all members have arrived.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 import simpy
 
@@ -160,7 +161,7 @@ class _Run:
             wired=wired,
         )
         self.network.check_conservation(links, timeline.end_s)
-        return timeline
+        return replace(timeline, parties={axis: parties.of_track for axis, parties in schedule.parties.items()})
 
     def _waiting(self) -> str:
         """The first few encounters that never ended, with the ranks of their groups."""

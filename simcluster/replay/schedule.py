@@ -154,4 +154,5 @@ class Schedule:
             layer=collective.layer,
             live_bytes=live_bytes(collective),
             times=collective.times,
+            axis=collective.axis,
         )

@@ -59,6 +59,7 @@ def pack(result: Result) -> bytes:
         }
         arrays = {name: getattr(timeline, name) for name in _SPANS}
         arrays |= {f"links_{name}": getattr(timeline.links, name) for name in _LOADS}
+        arrays |= {f"party_{axis}": party for axis, party in timeline.parties.items()}
         arrays |= {f"tracks_{name}": getattr(timeline.tracks, name) for name in _TRACKS}
         arrays |= {name: getattr(timeline.wiring, name) for name in _CABLES}
         arrays |= {"node_bytes": timeline.node_bytes} if timeline.node_bytes is not None else {}
@@ -113,6 +114,7 @@ def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline
         operations=tuple(Operation(**operation) for operation in header["operations"]),
         tracks=Tracks(**{name: arrays[f"tracks_{name}"] for name in _TRACKS}),
         steps=header["steps"],
+        parties={name.removeprefix("party_"): part for name, part in arrays.items() if name.startswith("party_")},
         links=links,
         node_bytes=arrays.get("node_bytes"),
         folding=Folding(**{**header["folding"], "split_by": tuple(header["folding"]["split_by"])}),

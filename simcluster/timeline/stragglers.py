@@ -72,10 +72,10 @@ def traced(timeline: Timeline) -> Floats:
         last = meeting.track[meeting.waits == 0]
         waiting = np.flatnonzero(meeting.waits)
         waits, track = meeting.waits[waiting, None], meeting.track[waiting]
-        more = np.maximum(late[last].mean(axis=0) - late[track], 0.0)
+        before = late[last[0]] if len(last) == 1 else late[last].mean(axis=0)
+        more = np.maximum(before - late[track], 0.0)
         passed = more.sum(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            charge = np.where(passed > waits, more * (waits / passed), more)
+        charge = more * (waits / np.maximum(passed, waits))
         charge[:, last] += np.maximum(waits - passed, 0.0) / len(last)
         found += meeting.ranks[waiting] @ charge
         late[track] += charge

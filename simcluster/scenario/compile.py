@@ -158,6 +158,7 @@ class _Compiler(Sections):
         workload = build.workload(form, rule.sequences(gpus, plan.degrees.dp))
         if model is not None:
             workload = expert_load.loaded(workload, form.expert_load, model, plan.degrees, self.seed(root))
+            self.report(expert_load.weight_mistakes(workload.expert_load, model.moe) if model.moe is not None else ())
         return rule, workload
 
     def _expectations(self, lines: Value) -> tuple[Expectation, ...]:

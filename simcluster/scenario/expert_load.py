@@ -34,8 +34,9 @@ def measured(form: WorkloadForm, model: Model, origin: str) -> WorkloadForm:
         counts = read_counts(Path(origin).parent / name, model.moe.experts)
     except ValueError as error:
         raise ValueError(f"{name:.200}: {error}") from None
-    weights = ExpertLoadForm(weights=dict(enumerate(counts)), drawn=form.expert_load.drawn)
-    return form.model_copy(update={"expert_load": weights})
+    weights = {**dict(enumerate(counts)), **(form.expert_load.weights or {})}
+    load = form.expert_load.model_copy(update={"file": None, "weights": weights})
+    return form.model_copy(update={"expert_load": load})
 
 
 def mistakes(form: WorkloadForm, model: Model) -> Wrong:
@@ -43,21 +44,21 @@ def mistakes(form: WorkloadForm, model: Model) -> Wrong:
     would send two copies of a token to one expert."""
     moe, load = model.moe, form.expert_load
     if moe is None:
-        if load.drawn or any(getattr(load, law) is not None for law in LAWS):
+        if load.drawn or load.weights or any(getattr(load, law) is not None for law in LAWS):
             yield PATH, "the model has no experts; leave it out"
         if form.redundant_experts:
             yield "workload.redundant_experts", "the model has no experts; leave it out"
         return
-    if load.weights:
-        yield from _weight_mistakes(load.weights, moe)
-
-
-def _weight_mistakes(load: Mapping[int, float], moe: Moe) -> Wrong:
-    absent = [expert for expert in load if expert >= moe.experts]
+    weights = load.weights or {}
+    absent = [expert for expert in weights if expert >= moe.experts]
     for expert in absent:
         yield f"{PATH}.{expert}", f"there is no expert {expert}; the model has 0 … {moe.experts - 1}"
-    if absent:
-        return
+    if weights and not absent and load.zipf is None and load.power_law is None:
+        yield from weight_mistakes(weights, moe)
+
+
+def weight_mistakes(load: Mapping[int, float], moe: Moe) -> Wrong:
+    """Weights by index, 1 for those not named, that would send two copies of a token to one expert."""
     weights = [load.get(expert, 1.0) for expert in range(moe.experts)]
     total, chosen = fsum(weights), sum(weight > 0 for weight in weights)
     if chosen < moe.top_k:
@@ -83,17 +84,17 @@ def loaded(workload: Workload, load: ExpertLoadForm, model: Model, degrees: Degr
 
 
 def _weights(workload: Workload, load: ExpertLoadForm, model: Model, degrees: Degrees, seed: int) -> dict[int, float]:
-    moe = model.moe
-    if load.weights is not None or moe is None:
-        return dict(load.weights or {})
+    moe, named = model.moe, load.weights or {}
+    if moe is None:
+        return {}
     if load.zipf is not None:
         law = routing.zipf(moe.experts, load.zipf)
     elif load.power_law is not None:
         tokens = Share(model=model, degrees=degrees, workload=workload).routed_tokens
         law = routing.power_law(moe.experts, load.power_law, tokens, moe.top_k)
     else:
-        return {}
-    return dict(enumerate(routing.permuted(routing.at_most_once(law, moe.top_k), seed)))
+        return dict(named)
+    return {**dict(enumerate(routing.permuted(routing.at_most_once(law, moe.top_k), seed))), **named}
 
 
 def as_tree(workload: Workload) -> dict[str, object]:

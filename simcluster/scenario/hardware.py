@@ -163,7 +163,7 @@ class FaultForm(Form):
     gpu: Line | None = None
     node: Annotated[int, Field(ge=0)] | None = None
     jitter: Annotated[float, Field(ge=0, le=1)] | None = None
-    factor: Annotated[float, Field(ge=0)] = 1.0
+    factor: Annotated[float, Field(ge=0)]
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
     @property
@@ -171,11 +171,23 @@ class FaultForm(Form):
         """Whether it takes bandwidth rather than speed."""
         return self.link is not None or self.nic is not None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _full_speed(cls, tree: object) -> object:
+        """Jitter takes no speed, on average."""
+        if not isinstance(tree, dict) or "jitter" not in tree:
+            return tree
+        if "factor" in tree:
+            raise ValueError("factor has no effect beside jitter; leave it out")
+        return {**tree, "factor": 1.0}
+
     @field_validator("factor")
     @classmethod
     def _in_range(cls, factor: float, info: ValidationInfo) -> float:
         """A dead wire is possible, a dead GPU is not; full speed is no fault of a wire."""
-        if all(info.data.get(key) is None for key in ("gpu", "node", "jitter")):
+        if info.data.get("jitter", 0) is not None:  # jitter that was refused is not in the data
+            return factor
+        if all(info.data.get(key) is None for key in ("gpu", "node")):
             if factor >= 1:
                 raise ValueError(f"{factor:g} is too large; it must be less than 1")
             return factor
@@ -195,10 +207,6 @@ class FaultForm(Form):
         if sum(part is not None for part in (self.link, self.nic, self.gpu, self.node, self.jitter)) != 1:
             forms = "link: [node0.nic0, leaf0.0], nic: node0.nic0, gpu: node0.gpu0, node: 0 or jitter: 0.05"
             raise ValueError(f"write {forms}, one of them")
-        if self.jitter is None and "factor" not in self.model_fields_set:
-            raise ValueError("factor is missing; write what part of speed or bandwidth is left, such as factor: 0.5")
-        if self.jitter is not None and "factor" in self.model_fields_set:
-            raise ValueError("factor has no effect beside jitter; leave it out")
         if self.jitter is None and self.seed is not None:
             raise ValueError("seed has no effect without jitter; leave it out")
         return self

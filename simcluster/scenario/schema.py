@@ -138,14 +138,15 @@ ExpertIndex = Annotated[int, BeforeValidator(_expert_index)]
 Popularity = Annotated[float, Field(ge=0, le=units.LARGEST)]
 
 
-LAWS = ("weights", "zipf", "power_law", "file")
-"""Ways to say how popular experts are, one of them at most; none: all equally."""
+LAWS = ("zipf", "power_law", "file")
+"""Ways to say how popular experts are without naming them, one of them at most; none: all equally."""
 
 
 class ExpertLoadForm(Form):
     """How popular experts are, and whether tokens go to them in just these proportions or by chance (`drawn`).
 
-    A word or bare weights by index stand for the form they mean.
+    `weights` stand in place of what a law gives the experts they name.  A word or bare weights by index stand for the
+    form they mean.
     """
 
     weights: dict[ExpertIndex, Popularity] | None = None

@@ -77,7 +77,13 @@ def test_full_replication_balances_perfectly(weights: tuple[float, ...], ranks: 
 
 def test_the_table_fills_up_ranks_that_the_experts_do_not() -> None:
     rows = table((1.0,) * 6, (1.0,) * 6, 4, 2)
-    assert [(row.redundant_experts, row.experts_per_rank) for row in rows] == [(2, 2), (6, 3), (10, 4), (14, 5), (18, 6)]
+    assert [(row.redundant_experts, row.experts_per_rank) for row in rows] == [
+        (2, 2),
+        (6, 3),
+        (10, 4),
+        (14, 5),
+        (18, 6),
+    ]
     mine = table((1.0,) * 8, (1.0,) * 8, 8, 48)
     assert [row.redundant_experts for row in mine] == [0, 8, 16, 24, 32, 48]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import exp, fsum, log
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_a_power_law_has_the_quantiles_of_its_density(exponent: float) -> None:
 
     def above(x: float) -> float:
         rest = 1 - exponent
-        return (most**rest - x**rest) / (most**rest - 1)
+        return float((most**rest - x**rest) / (most**rest - 1))
 
     found = power_law(experts, exponent, tokens, 4)
     low = above(1.0)
@@ -44,7 +45,7 @@ def test_a_power_law_has_the_quantiles_of_its_density(exponent: float) -> None:
 
 def test_a_power_law_of_exponent_one_is_log_uniform() -> None:
     found = power_law(8, 1.0, 1000.0, 4)
-    steps = [log(a / b) for a, b in zip(found, found[1:], strict=False)]
+    steps = [log(a / b) for a, b in pairwise(found)]
     assert steps == pytest.approx([log(800) / 8] * 7, rel=1e-9)
     near = power_law(8, 1.0 + 1e-9, 1000.0, 4)
     assert near == pytest.approx(found, rel=1e-6)
@@ -84,7 +85,7 @@ def test_what_is_cut_off_keeps_the_order(weights: tuple[float, ...], data: st.Da
     found = at_most_once(weights, top_k)
     assert max(found) * top_k <= fsum(found) * (1 + 1e-9)
     assert fsum(found) == pytest.approx(len(weights), rel=1e-9)
-    for (a, b), (was, would) in zip(zip(found, found[1:], strict=False), zip(weights, weights[1:], strict=False), strict=True):
+    for (a, b), (was, would) in zip(pairwise(found), pairwise(weights), strict=True):
         assert (a - b) * (was - would) >= -1e-9
 
 
@@ -119,7 +120,7 @@ def test_an_expert_nobody_chooses_is_never_drawn() -> None:
 
 
 def test_the_expected_fullest_of_a_uniform_draw_is_that_of_numpy() -> None:
-    """512 copies over 64 experts, one each: the mean of the fullest over 400 seeds against as many independent draws."""
+    """512 copies over 64 experts, one each: mean of the fullest over 400 seeds against as many independent draws."""
     tokens, experts = 512, 64
     ours = [max(drawn((1.0,) * experts, tokens, 1, seed)) for seed in range(400)]
     theirs = np.random.default_rng(12345).integers(0, experts, size=(400, tokens))

@@ -28,9 +28,7 @@ def run(*overrides: str) -> Result:
 @pytest.mark.parametrize("relative", [0.02, 0.3, 1.0])
 def test_the_factors_have_mean_one_and_their_standard_deviation(relative: float) -> None:
     """Over 400,000 draws; a lognormal's kurtosis widens what its sample deviation may be off by."""
-    each = np.concatenate(
-        [jittered(np.ones(4000), Jitter(relative=relative, seed=3), index) for index in range(100)]
-    )
+    each = np.concatenate([jittered(np.ones(4000), Jitter(relative=relative, seed=3), index) for index in range(100)])
     assert each.mean() == pytest.approx(1, abs=5 * relative / len(each) ** 0.5)
     assert each.std() == pytest.approx(relative, rel=0.02 if relative < 1 else 0.1)
     assert np.log(each).std() == pytest.approx(np.log1p(relative**2) ** 0.5, rel=0.01)
@@ -91,7 +89,7 @@ def test_computing_takes_as_long_on_average() -> None:
     found = [run("faults=[{jitter: 0.1}]", f"seed={seed}") for seed in range(20)]
     seconds = [sum(row.seconds for row in result.by_operation if row.kind == "compute") for result in found]
     healthy = sum(row.seconds for row in run().by_operation if row.kind == "compute")
-    assert np.mean(seconds) == pytest.approx(healthy, abs=4 * np.std(seconds) / 20**0.5)
+    assert np.mean(seconds) == pytest.approx(healthy, abs=float(4 * np.std(seconds) / 20**0.5))
     assert np.std(seconds) < 0.01 * healthy
 
 
@@ -114,7 +112,7 @@ def test_jitter_goes_with_slow_gpus_and_survives_show() -> None:
         ("{jitter: 0.1, gpu: node0.gpu0}", "faults.0: write link"),
         ("{jitter: 0.1, seed: -1}", "faults.0.seed: -1 is too small"),
         ("{gpu: node0.gpu0, factor: 0.5, seed: 1}", "faults.0: seed has no effect without jitter"),
-        ("{gpu: node0.gpu0}", "faults.0: factor is missing"),
+        ("{gpu: node0.gpu0}", "faults.0.factor: missing"),
         ("{jitter: 0.1}, {jitter: 0.2}", "faults.1: jitter has a fault above already"),
     ],
 )

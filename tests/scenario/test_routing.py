@@ -46,6 +46,12 @@ def test_zipf_is_permuted_by_the_seed() -> None:
     assert share(compiled("workload.expert_load={zipf: 0.9}")).expert_weights == found[0]
 
 
+def test_a_named_expert_has_its_own_weight_beside_a_law() -> None:
+    law, mixed = (share(compiled(f"workload.expert_load={{zipf: 1{more}}}")).expert_weights for more in ("", ", 5: 2"))
+    assert mixed[5] == 2
+    assert mixed[:5] + mixed[6:] == law[:5] + law[6:]
+
+
 def test_a_law_is_cut_where_a_token_would_send_an_expert_two_copies() -> None:
     weights = share(compiled("workload.expert_load={zipf: 3}")).expert_weights
     assert max(weights) * 2 == pytest.approx(fsum(weights), rel=1e-9)
@@ -54,7 +60,9 @@ def test_a_law_is_cut_where_a_token_would_send_an_expert_two_copies() -> None:
 def test_a_power_law_follows_the_tokens_of_the_experts() -> None:
     """1,024 tokens over edp 1; with half as many the range of loads is half as wide."""
     wide = share(compiled("workload.expert_load={power_law: 1}", "model.moe.top_k=1")).expert_weights
-    half = share(compiled("workload.expert_load={power_law: 1}", "model.moe.top_k=1", "workload.batch=4")).expert_weights
+    half = share(
+        compiled("workload.expert_load={power_law: 1}", "model.moe.top_k=1", "workload.batch=4")
+    ).expert_weights
     assert max(wide) / min(wide) == pytest.approx((0.8 * 1024) ** (7 / 8), rel=1e-9)
     assert max(half) / min(half) == pytest.approx((0.8 * 512) ** (7 / 8), rel=1e-9)
 
@@ -168,7 +176,8 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
         ("workload.expert_load={zipf: -1}", "workload.expert_load.zipf: -1 is too small"),
         ("workload.expert_load={power_law: steep}", "workload.expert_load.power_law: expected a number, got steep"),
         ("workload.expert_load={zipf: 1, power_law: 1}", "zipf and power_law both say how popular experts are"),
-        ("workload.expert_load={zipf: 1, 5: 2}", "weights and zipf both say"),
+        ("workload.expert_load={zipf: 1, 5: 50}", "workload.expert_load.5: expert 5 with weight 50 would get 1."),
+        ("workload.expert_load={zipf: 1, 9: 1}", "workload.expert_load.9: there is no expert 9"),
         ("workload.expert_load={zpf: 1.1}", "'zpf' is no expert"),
         ("workload.expert_load={zipf: 1, drawn: 2}", "workload.expert_load.drawn: expected true or false"),
         ("workload.expert_load=skewed", "expected a mapping such as {5: 4, 9: 2}; got skewed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ def collective(name: str, axis: str) -> Operation:
     )  # fmt: skip
 
 
-def toy(rows: list[tuple[int, int, float, float]], parties: dict[str, list[int]], counts: list[int]) -> Timeline:
+def toy(rows: Sequence[tuple[int, int, float, float]], parties: dict[str, list[int]], counts: list[int]) -> Timeline:
     """Rows are (track, operation, arrive, start); every transfer takes 1 s; operation i runs on the i-th axis."""
     track, operation, arrive, start = (np.array(column) for column in zip(*rows, strict=True))
     of_rank = np.repeat(np.arange(len(counts)), counts)
@@ -70,14 +71,32 @@ def test_several_that_come_last_share_the_charge_and_classes_count() -> None:
 
 def test_who_is_late_for_having_waited_passes_the_charge_on() -> None:
     """1 waits 5 s for 0 in a pair, so 3 and 2, 3's partner of the other pair, wait 5 s for 1 that is 0's fault."""
-    rows = [(0, 0, 6, 6), (1, 0, 1, 6), (2, 0, 1, 1), (3, 0, 1, 1), (1, 1, 7, 7), (3, 1, 2, 7), (0, 1, 7, 7), (2, 1, 2, 7)]
+    rows = [
+        (0, 0, 6, 6),
+        (1, 0, 1, 6),
+        (2, 0, 1, 1),
+        (3, 0, 1, 1),
+        (1, 1, 7, 7),
+        (3, 1, 2, 7),
+        (0, 1, 7, 7),
+        (2, 1, 2, 7),
+    ]
     found = traced(toy(rows, {"tp": [0, 0, 1, 1], "ep": [0, 1, 0, 1]}, [1, 1, 1, 1]))
     assert found.tolist() == [15, 0, 0, 0]
 
 
 def test_only_what_is_more_than_one_s_own_lateness_is_passed_on() -> None:
     """1 waited 2 s for 0, and then is late by 5 s for 3: 2 s are 0's, 3 s its own."""
-    rows = [(0, 0, 3, 3), (1, 0, 1, 3), (2, 0, 1, 1), (3, 0, 1, 1), (1, 1, 7, 7), (3, 1, 2, 7), (0, 1, 4, 4), (2, 1, 4, 4)]
+    rows = [
+        (0, 0, 3, 3),
+        (1, 0, 1, 3),
+        (2, 0, 1, 1),
+        (3, 0, 1, 1),
+        (1, 1, 7, 7),
+        (3, 1, 2, 7),
+        (0, 1, 4, 4),
+        (2, 1, 4, 4),
+    ]
     found = traced(toy(rows, {"tp": [0, 0, 1, 1], "ep": [0, 1, 0, 1]}, [1, 1, 1, 1]))
     assert found.tolist() == [4, 3, 0, 0]
 

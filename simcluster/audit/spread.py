@@ -18,7 +18,8 @@ def balance(result: Result, leaf: str) -> str:
     match leaf:
         case "experts_per_gpu_group":
             ep = result.identity.degrees["ep"]
-            return f"{show_count(value * ep)} experts / ep {ep} = {per_group}, held by {group(result)}"
+            redundant = ", redundant ones included," if result.balance.get("redundant_experts") else ""
+            return f"{show_count(value * ep)} experts{redundant} / ep {ep} = {per_group}, held by {group(result)}"
         case "expert_load_variance" | "expert_load_max_over_mean":
             return f"{expert_load(result)}, so it is {value:.4g}"
         case "straggler_factor" if uneven:

@@ -21,7 +21,7 @@ def balance(result: Result, routing: Routing) -> str:
             rows.append((f"{name} by {seeds.seeds} seeds", told))
     now = values.get("redundant_experts", 0)
     table: list[tuple[str, ...]] = [
-        ("redundant experts", "experts a GPU", "fullest over mean", "more memory a GPU", "")
+        ("redundant experts", "experts a GPU", "fullest over mean", "more weights a GPU", "")
     ]
     for row in routing.redundancy:
         table.append(

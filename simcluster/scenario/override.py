@@ -12,6 +12,9 @@ from simcluster.scenario.schema import PRECISION_PARTS
 REPLACING_PROFILE = (("efficiency",), ("launch_overhead",))
 """Keys of a GPU that say themselves what its measured profile says; another value takes the profile away."""
 
+LISTS: tuple[Path, ...] = (("faults",), ("expect",), ("cluster", "background"))
+"""What is a list, which a path into it may begin."""
+
 LONGEST_PATH = 200
 """Characters of the longest path that is looked at."""
 
@@ -39,7 +42,7 @@ def apply(document: Document, assignment: str) -> None:
         if path[:depth] == ("cluster", "gpu", "efficiency", "compute") and not isinstance(child, dict):
             child = _per_precision(document.root, child)
         if child is None:
-            child = {}
+            child = [] if path[:depth] in LISTS else {}
             document.places[path[:depth]] = origin
         if isinstance(child, list):
             path = (*path[:depth], _index(child, path, depth, origin), *path[depth + 1 :])

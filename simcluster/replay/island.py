@@ -61,6 +61,16 @@ class Transfer:
         self.next_s = float(self.end_s.min())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """The rates of an island's transfers, in their order, and what all flows put on each wire, and the background
+    alone (bytes/s)."""
+
+    rates: tuple[Floats, ...]
+    load: Floats
+    background: Floats
+
+
 @dataclass(slots=True, eq=False)
 class Island:
     """Transfers that share wires, in the order in which they joined, and all the `wires` that they load.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import simpy
 
 from simcluster.errors import BrokenLawError
-from simcluster.replay.island import Island, Transfer
+from simcluster.replay.island import Answer, Island, Transfer
 from simcluster.replay.sharing import FlowSet
 from simcluster.timeline.timeline import LinkLoads
 from simcluster.traffic.crossings import Crossings, Floats, Ints
@@ -20,16 +20,6 @@ _AFTER_ALL = 2
 
 _SAME_INSTANT = 1e-12
 """Relative distance of two ends that rounding alone can set apart."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Answer:
-    """The rates of an island's transfers, in their order, and what all flows put on each wire, and the background
-    alone (bytes/s)."""
-
-    rates: tuple[Floats, ...]
-    load: Floats
-    background: Floats
 
 
 class Network:
@@ -46,7 +36,7 @@ class Network:
         self._capacity = wires.capacity
         self._transfers: list[Transfer] = []
         self._numbers: dict[Leg, tuple[int, Ints]] = {}
-        self._solved: dict[tuple[int, ...], _Answer] = {}
+        self._solved: dict[tuple[int, ...], Answer] = {}
         self._islands: dict[int, Island] = {}
         self._founded = 0
         self._owner = np.full(len(wires), -1)
@@ -225,7 +215,7 @@ class Network:
             self._states[key] = len(self._rates) - 1
         return len(self._rates) - 1
 
-    def _solve(self, island: Island) -> _Answer:
+    def _solve(self, island: Island) -> Answer:
         """Fair rates of the island's transfers and their load; remembered where all flows of all are going."""
         key = island.key
         if key is not None and key in self._solved:
@@ -246,7 +236,7 @@ class Network:
         others = self._background
         weights = others.use * rate[: others.count][others.flow]
         background = np.bincount(others.wire, weights=weights, minlength=wires).astype(np.float64)
-        answer = _Answer(rates=tuple(np.split(rate, cuts[:-1])[1:]), load=load, background=background)
+        answer = Answer(rates=tuple(np.split(rate, cuts[:-1])[1:]), load=load, background=background)
         if key is not None:
             self._solved[key] = answer
         return answer

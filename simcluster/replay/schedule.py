@@ -135,6 +135,15 @@ class Schedule:
         found = parties.of_track if self.stage[track] == collective.stage else parties.to_track
         return int(found[track])
 
+    def party_of_track(self) -> dict[str, Ints]:
+        """The number of each track's party by axis, those of all stages numbered one after another."""
+        found: dict[str, Ints] = {}
+        for (axis, _), parties in self.parties.items():
+            before = found.get(axis, np.full(len(self.tracks), -1, dtype=np.int64))
+            mine = parties.of_track >= 0
+            found[axis] = np.where(mine, before.max(initial=-1) + 1 + parties.of_track, before)
+        return found
+
     @cached_property
     def awaited(self) -> frozenset[int]:
         """The kernels somebody waits for."""
@@ -203,4 +212,5 @@ class Schedule:
             layer=collective.layer,
             live_bytes=live_bytes(collective),
             times=collective.times,
+            axis=collective.axis,
         )

@@ -52,6 +52,15 @@ def faster(scenario: Scenario, resource: Resource, factor: float) -> tuple[str, 
     return assignment, replace(scenario, cluster=changed, expect=())
 
 
+def without_faults(scenario: Scenario) -> Scenario | None:
+    """The scenario with every GPU at full speed, without jitter, and every wire as it should be; None if it is so."""
+    cluster = scenario.cluster
+    if not (cluster.faults or cluster.slow_gpus or cluster.jitter):
+        return None
+    healthy = replace(cluster, faults=(), slow_gpus={}, jitter=None)
+    return replace(scenario, cluster=healthy, expect=())
+
+
 def one_node(scenario: Scenario) -> Scenario | None:
     """One node's part of a scenario whose groups all stay inside a node, with the same latency; else None.
 
@@ -60,7 +69,9 @@ def one_node(scenario: Scenario) -> Scenario | None:
     """
     degrees, nodes = scenario.plan.degrees, scenario.cluster.nodes
     cluster = scenario.cluster
-    if cluster.faults or cluster.slow_gpus or cluster.background or cluster.domain_gpus != cluster.gpus_per_node:
+    if cluster.faults or cluster.slow_gpus or cluster.jitter or cluster.background:
+        return None
+    if cluster.domain_gpus != cluster.gpus_per_node:
         return None
     per_node = scenario.cluster.gpus_per_node
     if degrees.pp > 1 or per_node % (degrees.tp * degrees.cp) or per_node % (degrees.ep * degrees.etp):

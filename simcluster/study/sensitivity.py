@@ -55,8 +55,7 @@ def _sensitivity(scenario: Scenario, result: Result, one: Input, now_s: float) -
     if one.value == 0:
         return replace(told, why="it is 0 already")
     if one.path == "cluster.gpu.memory":
-        why = f"the plan fits in {show_percent(result.memory_fraction)} of it; what is left over makes nothing faster"
-        return replace(told, why=why, never=True)
+        return replace(told, why="the plan fits; what is left over makes nothing faster", never=True)
     reason = _never(scenario, result, one)
     half_s = _latency(with_input(scenario, one.path, one.times(WORSE)))
     if reason and abs(half_s / now_s - 1) <= EQUAL:

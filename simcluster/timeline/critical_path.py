@@ -44,6 +44,11 @@ PARTS: dict[Part, str] = {
 }
 """What an instant of a critical path is spent on, and how a reader calls it."""
 
+Gap = Literal["", "waiting", "bubble", "host"]
+"""Why nothing ran; "" where something did."""
+
+GAPS: tuple[Literal["waiting", "bubble", "host"], ...] = ("waiting", "bubble", "host")
+
 _OF_PACE: dict[str, Part] = {"compute": "compute", "memory": "hbm", "nvlink": "nvlink", "pcie": "pcie"}
 """By an operation's `pace`; every other wire is one of the network between nodes: NICs, leaves, spines, cores."""
 
@@ -62,7 +67,7 @@ class CriticalPath:
     since_s: Floats
     until_s: Floats
     row: Ints
-    gap: tuple[Literal["", "waiting", "bubble", "host"], ...]
+    gap: tuple[Gap, ...]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -73,41 +78,51 @@ class CriticalPath:
         return self.row[[not gap for gap in self.gap]]
 
     @cached_property
-    def split(self) -> Mapping[Part, float]:
-        """Seconds of one step spent on each of PARTS, which add up to the latency.
+    def detail(self) -> Mapping[tuple[str, Part], float]:
+        """Seconds of one step by operation name and part, which add up to the latency; the name is "" where nothing
+        ran, and zeros are left out.
 
         A kernel is launch overhead and then computing or HBM, whichever its roofline says; a collective is its latency
         and then its fullest wire, for as long as other traffic makes that take.  Where groups or ranks differ, the
         overhead and latency are those of the slowest; what a slow GPU adds counts as computing or HBM.
         """
         operations = self.timeline.operations
-        seconds = self.until_s - self.since_s
-        spent = dict.fromkeys(PARTS, 0.0)
-        ran = np.array([not gap for gap in self.gap], dtype=np.bool_)
-        for reason in ("waiting", "bubble", "host"):
-            spent[reason] = float(seconds[[gap == reason for gap in self.gap]].sum())
+        seconds = (self.until_s - self.since_s) / self.timeline.steps
+        gaps = np.array(self.gap)
+        ran = gaps == ""
         operation, lasting = self.timeline.operation[self.row[ran]], seconds[ran]
         # a span of a generation stands for as many steps as its operation does, and so does its overhead
         stands_for = [one.times if self.timeline.segments else 1 for one in operations]
         fixed = np.array([one.fixed_s * times for one, times in zip(operations, stands_for, strict=True)])
-        overhead = np.minimum(lasting, fixed[operation])
-        totals = (np.bincount(operation, each, minlength=len(operations)) for each in (overhead, lasting - overhead))
-        for one, still, moving in zip(operations, *(total.tolist() for total in totals), strict=True):
-            spent["launch" if one.kind == "compute" else "latency"] += still
-            spent[_OF_PACE.get(one.pace, "infiniband")] += moving
-        return {part: value / self.timeline.steps for part, value in spent.items()}
+        overhead = np.minimum(lasting, fixed[operation] / self.timeline.steps)
+        still, moving = (
+            np.bincount(operation, each, minlength=len(operations)).tolist() for each in (overhead, lasting - overhead)
+        )
+        spent: dict[tuple[str, Part], float] = {}
+        for number, one in enumerate(operations):
+            before: Part = "launch" if one.kind == "compute" else "latency"
+            for part, value in ((before, still[number]), (_OF_PACE.get(one.pace, "infiniband"), moving[number])):
+                spent[one.name, part] = spent.get((one.name, part), 0.0) + value
+        for reason in GAPS:
+            spent["", reason] = float(seconds[gaps == reason].sum())
+        return {key: value for key, value in spent.items() if value > 0}
+
+    @cached_property
+    def split(self) -> Mapping[Part, float]:
+        """Seconds of one step spent on each of PARTS; they add up to the latency."""
+        spent = dict.fromkeys(PARTS, 0.0)
+        for (_, part), value in self.detail.items():
+            spent[part] += value
+        return spent
 
     @cached_property
     def by_operation(self) -> Mapping[str, float]:
-        """Seconds of one step on the path by operation name, in order of first appearance in the program; what did not
-        run anything is left out."""
-        lasting = np.where([not gap for gap in self.gap], self.until_s - self.since_s, 0.0)
-        operations = self.timeline.operations
-        total = np.bincount(self.timeline.operation[self.row], lasting, minlength=len(operations)).tolist()
+        """Seconds of one step on the path by operation name, in order of first appearance in the program."""
         spent: dict[str, float] = {}
-        for one, value in zip(operations, total, strict=True):
-            spent[one.name] = spent.get(one.name, 0.0) + value / self.timeline.steps
-        return {name: value for name, value in spent.items() if value > 0}
+        for (name, _), value in self.detail.items():
+            if name:
+                spent[name] = spent.get(name, 0.0) + value
+        return spent
 
     def as_rows(self) -> list[dict[str, object]]:
         """`critical_path` of `run --json`: seconds of a step and fraction of the latency by part."""
@@ -147,13 +162,13 @@ class _Walk:
         """Walk from the last end to the beginning."""
         since: list[float] = []
         row: list[int] = []
-        gap: list[Literal["", "waiting", "bubble", "host"]] = []
+        gap: list[Gap] = []
         now = self.timeline.end_s
         until: list[float] = []
         at = self._last_to_end()
         while at >= 0:
             self.passed[at] = True
-            steps = [(self.start[at], at, "")]
+            steps: list[tuple[float, int, Gap]] = [(self.start[at], at, "")]
             arrived = self._last_to_arrive(at)
             if arrived < 0:
                 steps.append((self.arrive[at], at, "waiting"))
@@ -169,7 +184,7 @@ class _Walk:
                 since.append(back)
                 until.append(now)
                 row.append(ran)
-                gap.append(why)  # type: ignore[arg-type]
+                gap.append(why)
                 now = back
             at = cause
         since[-1] = 0.0
@@ -252,7 +267,7 @@ class _Walk:
         ended = [one for stream in streams if (one := self._ended(stream, begin)) >= 0]
         return max(ended, key=lambda one: self.finish[one], default=-1)
 
-    def _kind_of_gap(self, at: int, cause: int) -> Literal["bubble", "host"]:
+    def _kind_of_gap(self, at: int, cause: int) -> Gap:
         """The host's where a step begins, and a bubble in its midst."""
         if cause < 0 or self._steps[at] != self._steps[cause]:
             return "host"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from simcluster.report.layout import fill, grid, section
+from simcluster.report.layout import fill, grid, paragraph, section
 from simcluster.report.states import STATES
 from simcluster.timeline import metric
 from simcluster.timeline.comparison import Compared, difference, signed
@@ -39,20 +38,19 @@ def comparison(columns: Sequence[Compared]) -> str:
         states, paths = dict(STATES), {str(part): name for part, name in PARTS.items()}
         parts += [
             _seconds("Where a GPU's time goes (mean over GPUs)", ran, lambda one: one.states, states),
-            _seconds("Critical path (what the latency is made of)", ran, lambda one: {**one.path}, paths),
+            _seconds(
+                "Critical path (what the latency is made of)",
+                ran,
+                lambda one: {str(part): value for part, value in one.path.items()},
+                paths,
+            ),
             _seconds("Operations (time per GPU and step, costliest first)", ran, lambda one: one.operations, None),
         ]
     if any(one.sensitivities for one in columns):
         parts += [_bought(ran), _without_effect(ran)]
     if len(columns) > 1:
-        parts.append(section("Why", "\n".join(_paragraph(difference(columns[0], one)) for one in columns[1:])))
+        parts.append(section("Why", "\n".join(paragraph(difference(columns[0], one)) for one in columns[1:])))
     return "\n\n".join(parts)
-
-
-def _paragraph(text: str) -> str:
-    """A paragraph that never parts a number from its unit."""
-    held = re.sub(r"(?<=\d) (?=\D)", "\N{NO-BREAK SPACE}", text)
-    return fill(held).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _short(label: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from simcluster.timeline import comparison
 from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.comparison import Compared
+from simcluster.timeline.crossover import Crossover
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
 
@@ -70,6 +71,11 @@ def calibration_json(
 def comparison_json(columns: Sequence[Compared]) -> str:
     """The object of `compare --json`: a list of columns."""
     return json.dumps(comparison.as_dict(columns), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def crossover_json(found: Crossover) -> str:
+    """The object of `crossover --json`."""
+    return json.dumps(found.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def row_json(table: Table) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
-from simcluster.report import budget, path
+from simcluster.report import budget
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
+from simcluster.report.path import critical
 from simcluster.report.states import STATES, phases
 from simcluster.timeline import metric
 from simcluster.timeline.capacity import Capacity
@@ -29,7 +30,7 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
         parts += [phases(result)] if result.generates else []
-        parts += [_states(result), path.critical(result), _operations(result), _communication(result)]
+        parts += [_states(result), critical(result), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
     parts += [_compute(result)]
     if result.timeline is not None:

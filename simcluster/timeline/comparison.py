@@ -159,7 +159,9 @@ def as_dict(columns: Sequence[Compared]) -> dict[str, object]:
                 "memory_fraction": one.metric("memory.fraction"),
                 "memory_total": one.metric("memory.total"),
                 **{name: one.metric(name) for name in STATES},
-                "critical_path": [] if result is None or result.critical_path is None else result.critical_path.as_rows(),
+                "critical_path": []
+                if result is None or result.critical_path is None
+                else result.critical_path.as_rows(),
                 "by_operation": [
                     {"name": name, "seconds": seconds, "difference_s": more.get(name, 0.0 if one is first else None)}
                     for name, seconds in {**dict.fromkeys(more, 0.0), **one.operations}.items()

@@ -149,7 +149,7 @@ class _Walk:
         stream = 2 * timeline.track + timeline.on_compute
         order = np.lexsort((timeline.finish_s, stream))  # stable: rows of a stream that end together stay in order
         cuts = np.searchsorted(stream[order], np.arange(2 * len(timeline.tracks) + 1)).tolist()
-        self.order = order.tolist()
+        self.order: list[int] = order.tolist()
         self.ends = timeline.finish_s[order].tolist()
         self.first, self.last = cuts[:-1], cuts[1:]
         place = np.empty(len(order), dtype=np.int64)
@@ -219,17 +219,23 @@ class _Walk:
 
     @cached_property
     def _steps(self) -> list[int]:
-        return self.timeline.step.tolist()
+        steps: list[int] = self.timeline.step.tolist()
+        return steps
 
     @cached_property
     def _operations(self) -> list[int]:
-        return self.timeline.operation.tolist()
+        operations: list[int] = self.timeline.operation.tolist()
+        return operations
 
     def _cause(self, at: int, begin: float) -> int:
         """The row whose end let row `at` begin: of its own stream, of the other, of another track; -1 if none did."""
         own = self.stream[at]
         before = self.place[at] - 1
-        if before >= self.first[own] and begin - self.ends[before] <= self.slack and not self.passed[self.order[before]]:
+        if (
+            before >= self.first[own]
+            and begin - self.ends[before] <= self.slack
+            and not self.passed[self.order[before]]
+        ):
             return self.order[before]
         needed = self._ended(own ^ 1, begin)
         if needed >= 0 and begin - self.finish[needed] <= self.slack:

@@ -141,7 +141,7 @@ class _Race:
         return simulate(replace(scenario, expect=()), fold=self.fold)
 
     def crossings(self, span: Span, points: Sequence[Point], tolerance: float) -> tuple[Crossing, ...]:
-        """One for every two neighbouring points with another plan ahead; where points between them tie, at the first."""
+        """One for every two neighbouring points with another plan ahead; of points that tie, the first."""
         ran = [point for point in points if point.ratio is not None]
         apart = [index for index, point in enumerate(ran) if _sign(point)]
         found = []
@@ -200,7 +200,8 @@ class _Race:
             columns.append(Compared(label=plan, scenario=self.title, plan=plan, result=result, reason=""))
         ahead, slower = sorted(columns, key=lambda one: one.latency_s)
         gap = show_seconds(slower.latency_s - ahead.latency_s)
-        return f"For them to meet, {slower.label} would have to save {gap} at {point.text}, where {difference(ahead, slower)}"
+        need = f"For them to meet, {slower.label} would have to save {gap} at {point.text}"
+        return f"{need}, where {difference(ahead, slower)}"
 
 
 def _sign(point: Point) -> int:

@@ -109,8 +109,8 @@ class Crossover:
         other = self.plans[1 - self.plans.index(leads)]
         ends = [f"{self.factor(point):.4g} x at {point.text}" for point in dict.fromkeys((ran[0], ran[-1]))]
         return (
-            f"No crossing from {self.scan[0].text} to {self.scan[-1].text}: {leads} is faster throughout; {other} takes "
-            f"{' and '.join(ends)}."
+            f"No crossing from {self.scan[0].text} to {self.scan[-1].text}: {leads} is faster throughout; "
+            f"{other} takes {' and '.join(ends)}."
         )
 
     def factor(self, point: Point) -> float:

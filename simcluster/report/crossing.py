@@ -19,7 +19,8 @@ def crossover(found: Crossover) -> str:
         ratio = point.ratio
         cells = ["–" if seconds is None else show_seconds(seconds) for seconds in point.latencies_s]
         if ratio is None:
-            ahead = ""
+            alone = [plan for plan, seconds in zip(found.plans, point.latencies_s, strict=True) if seconds is not None]
+            ahead = f"{alone[0]}, alone" if alone else ""
             notes.append(paragraph(f"{point.text}: {point.reason}"))
         else:
             ahead = "crossing" if value in marks else found.plans[0 if ratio < 1 else 1]

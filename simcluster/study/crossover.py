@@ -99,7 +99,7 @@ class _Race:
             good = [one for one in ends if isinstance(one, Scenario)]
             refused = [one for one in ends if isinstance(one, InputError)]
             valid += good[:1]
-            mistakes += [] if good else refused[0].mistakes
+            mistakes += [] if good else [_as_typed(mistake, plan) for mistake in refused[0].mistakes]
         if mistakes:
             raise InputError(dict.fromkeys(mistakes))
         if valid[0].plan.degrees == valid[1].plan.degrees:
@@ -202,6 +202,13 @@ class _Race:
         gap = show_seconds(slower.latency_s - ahead.latency_s)
         need = f"For them to meet, {slower.label} would have to save {gap} at {point.text}"
         return f"{need}, where {difference(ahead, slower)}"
+
+
+def _as_typed(mistake: Mistake, plan: str) -> Mistake:
+    """The mistake with the option that it came from."""
+    if mistake.origin == f"--set plan={plan}":
+        return replace(mistake, origin=f"--between {plan}")
+    return mistake
 
 
 def _sign(point: Point) -> int:

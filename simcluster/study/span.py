@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, gcd, log, log2, sqrt
 
 from simcluster import units
 from simcluster.errors import InputError, Mistake
@@ -12,6 +12,9 @@ from simcluster.errors import InputError, Mistake
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 _UNIT = re.compile(r"[\d_.]*(?:[eE][-+]?\d+)?\s*(\S*)", re.ASCII)
+_ENOUGH = 0.6
+"""Share of the points asked for that a scan of round numbers has to have."""
+
 _DIMENSIONS: tuple[units.Dimension, ...] = ("bytes/s", "bytes", "seconds", "FLOP/s", "FLOP")
 
 
@@ -46,10 +49,20 @@ class Span:
         return f"{_plain(value / scale)} {unit}"
 
     def scan(self, count: int) -> list[float]:
-        """`count` points from end to end, fewer where that many whole numbers are not there."""
-        inner = [self._at(index / (count - 1)) for index in range(1, count - 1)]
-        found = [self.low, *(self._rounded(value) for value in inner), self.high]
-        return sorted(dict.fromkeys(found))
+        """`count` points from end to end; of whole numbers the round ones near them, so that what has to divide may."""
+        shares = [index / (count - 1) for index in range(1, count - 1)]
+        inner = [self._at(share) for share in shares]
+        if not self.whole:
+            return [self.low, *inner, self.high]
+        found: list[float] = []
+        for finer in range(60):
+            rounded = (round(value / step) * step for value in inner for step in (self._step(value, finer),))
+            found = sorted(
+                dict.fromkeys(min(max(value, self.low), self.high) for value in (self.low, *rounded, self.high))
+            )
+            if len(found) >= _ENOUGH * min(count, self.high - self.low + 1):
+                break
+        return found
 
     def middle(self, low: float, high: float) -> float:
         """The point halfway between two."""
@@ -64,24 +77,24 @@ class Span:
             return exp(log(self.low) + share * (log(self.high) - log(self.low)))
         return self.low + share * (self.high - self.low)
 
-    def _rounded(self, value: float) -> float:
-        """Where it counts: a multiple of the largest power of two that leaves the scan's spacing, as batches need."""
-        if not self.whole:
-            return value
-        step = 2 ** max(0, int(log(max(1.0, value / 4), 2)))
-        return min(max(float(round(value / step) * step), self.low), self.high)
+    @property
+    def _unit(self) -> int:
+        """What both ends are multiples of: where a batch has to divide, the ends that were typed do."""
+        return gcd(round(self.low), round(self.high))
+
+    def _step(self, value: float, finer: int) -> float:
+        """The largest unit times a power of two that is no more than `value`, halved `finer` times."""
+        power = int(log2(max(1.0, value / self._unit)))
+        return float(max(1, self._unit * 2**power // 2**finer))
 
     def between(self, low: float, high: float) -> list[float]:
-        """Where to look between two neighbouring points: the middle; of whole numbers, round ones near it first."""
+        """Where to look between two neighbouring points: the middle; of whole numbers, if that cannot be, round ones."""
         middle = self.middle(low, high)
         if not self.whole:
             return [middle]
-        found = [round(middle)]
-        step = 1
-        while step < high - low:
-            found.insert(0, round(middle / step) * step)
-            step *= 2
-        return [float(one) for one in dict.fromkeys((round(middle), *found)) if low < one < high]
+        steps = [self._step(high, finer) for finer in range(60)]
+        found = [float(round(middle)), *(round(middle / step) * step for step in dict.fromkeys(steps))]
+        return [one for one in dict.fromkeys(found) if low < one < high]
 
 
 def parse_span(text: str) -> Span:

@@ -122,7 +122,7 @@ class Crossover:
         """What would have to be true for them to meet."""
         if self.outside:
             return "Outside of the range: " + " ".join(self._told(crossing) for crossing in self.outside)
-        if all(abs(self.factor(point) / self.factor(ran[0]) - 1) <= EQUAL for point in ran):
+        if len(ran) > 1 and all(abs(self.factor(point) / self.factor(ran[0]) - 1) <= EQUAL for point in ran):
             unmoved = all(point.latencies_s == ran[0].latencies_s for point in ran)
             what = "changes neither plan's latency" if unmoved else "changes both alike"
             return f"{self.path} {what}, so something else would have to change. {self.behind}".strip()

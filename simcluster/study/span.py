@@ -12,7 +12,7 @@ from simcluster.errors import InputError, Mistake
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 _UNIT = re.compile(r"[\d_.]*(?:[eE][-+]?\d+)?\s*(\S*)", re.ASCII)
-_ENOUGH = 0.6
+_ENOUGH = 0.5
 """Share of the points asked for that a scan of round numbers has to have."""
 
 _DIMENSIONS: tuple[units.Dimension, ...] = ("bytes/s", "bytes", "seconds", "FLOP/s", "FLOP")
@@ -88,7 +88,7 @@ class Span:
         return float(max(1, self._unit * 2**power // 2**finer))
 
     def between(self, low: float, high: float) -> list[float]:
-        """Where to look between two neighbouring points: the middle; of whole numbers, if that cannot be, round ones."""
+        """Where to look between two neighbouring points: the middle; of whole numbers then round ones near it."""
         middle = self.middle(low, high)
         if not self.whole:
             return [middle]

@@ -5,8 +5,8 @@ A timeline holds no edges, but times tell them, because an operation starts at t
 * a kernel, or a collective whose track came last, starts when the operation before it on its own stream ends, or when
   what it needs from the other stream does.  A stream runs one thing at a time, so at most one span of each ends then.
   The own stream's is taken first: it is always a cause;
-* a collective that had to wait starts when its last member arrives, so the path goes on with that member's track.  Where
-  two groups start and end together, to the bit, either one's last member explains the time;
+* a collective that had to wait starts when its last member arrives, so the path goes on with that member's track.
+  Where two groups start and end together, to the bit, either one's last member explains the time;
 * where nothing of its own track ended then, another track's end is the cause: a send from the stage before, or the end
   of a step everywhere that starts the next step of a generation;
 * where nothing at all ended then, nothing ran: the host prepared a step, or a pipeline bubble.  The path goes on with

@@ -63,10 +63,11 @@ def _columns(
     """One scenario's columns, in order; the scenario's own mistakes are raised where no plan is valid."""
     own = _compiled(source, overrides)
     prefer = None if isinstance(own, InputError) else own.plan.convention
+    fixed = () if isinstance(own, InputError) else (same_cluster(own),)
     tried: list[tuple[str, Scenario | InputError]] = [("", own)]
     for name in plans:
         try:
-            tried.append((name, compile_text(source.text, source.origin, (*overrides, f"plan={name}"), prefer)))
+            tried.append((name, compile_text(source.text, source.origin, (*overrides, *fixed, f"plan={name}"), prefer)))
         except InputError as error:
             tried.append((name, error))
     valid = [scenario for _, scenario in tried if not isinstance(scenario, InputError)]
@@ -85,6 +86,11 @@ def _columns(
             seen.append(scenario.plan.degrees)
             columns.append(_column(source, scenario, fold, thorough))
     return columns
+
+
+def same_cluster(own: Scenario) -> str:
+    """The override that keeps a catalogue cluster, which follows its plan's GPUs, the size it has."""
+    return f"cluster.nodes={own.cluster.nodes}"
 
 
 def _compiled(source: Source, overrides: Sequence[str]) -> Scenario | InputError:

@@ -10,7 +10,9 @@ from simcluster.errors import InputError, Mistake
 from simcluster.pipeline import Fold, simulate
 from simcluster.scenario.compile import compile_text
 from simcluster.scenario.scenario import Scenario
+from simcluster.study.compare import same_cluster
 from simcluster.study.span import Span
+from simcluster.study.sweep import Reading
 from simcluster.timeline.comparison import Compared, difference
 from simcluster.timeline.crossover import EQUAL, Crossing, Crossover, Point
 from simcluster.timeline.result import Result
@@ -50,7 +52,7 @@ def crossover(
         raise InputError(
             Mistake(what=f"{tolerance:g} is no tolerance; write 1e-12 or more, below 1", origin="--tolerance")
         )
-    race = _Race(text=text, origin=origin, overrides=tuple(overrides), plans=plans, fold=fold)
+    race = _race(text, origin, plans, tuple(overrides), span, fold)
     span = race.checked(span)
     values, scan = span.scan(points), []
     for done, value in enumerate(values, start=1):
@@ -73,22 +75,28 @@ def _moves(ran: Sequence[Point]) -> bool:
     return any(abs((point.ratio or 1.0) / (ran[0].ratio or 1.0) - 1) > EQUAL for point in ran)
 
 
+def _race(text: str, origin: str, plans: tuple[str, str], overrides: tuple[str, ...], span: Span, fold: Fold) -> _Race:
+    """Both plans run on the cluster that the scenario itself has, read as its own plan is."""
+    try:
+        own = compile_text(text, origin, overrides)
+    except InputError:  # its own plan may be the only mistake
+        return _Race(text=text, origin=origin, title=origin, overrides=overrides, plans=plans, fold=fold)
+    fixed = () if span.path in ("cluster", "cluster.nodes") else (same_cluster(own),)
+    return _Race(text=text, origin=origin, title=own.name, overrides=(*overrides, *fixed), plans=plans, fold=fold,
+                 prefer=own.plan.convention)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Race:
     """Two plans of one scenario."""
 
     text: str
     origin: str
+    title: str
     overrides: tuple[str, ...]
     plans: tuple[str, str]
     fold: Fold
-
-    @property
-    def title(self) -> str:
-        try:
-            return compile_text(self.text, self.origin, self.overrides).name
-        except InputError:
-            return self.origin
+    prefer: Reading = None
 
     def checked(self, span: Span) -> Span:
         """The span, of bare whole numbers too where its path takes fractions; InputError where neither end is valid."""
@@ -112,7 +120,7 @@ class _Race:
 
     def _tried(self, plan: str, assignment: str) -> Scenario | InputError:
         try:
-            return compile_text(self.text, self.origin, (*self.overrides, f"plan={plan}", assignment))
+            return compile_text(self.text, self.origin, (*self.overrides, f"plan={plan}", assignment), self.prefer)
         except InputError as error:
             return error
 

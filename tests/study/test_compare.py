@@ -138,3 +138,15 @@ def test_the_figure_has_a_bar_as_long_as_each_latency() -> None:
         assert lengths == pytest.approx([1e3 * columns[0].latency_s, 1e3 * columns[1].latency_s, 0], rel=1e-9)
         words = [text.get_text() for text in axes.texts]
         assert any("EP7 asks for 7 GPUs" in word for word in words)
+
+
+def test_every_plan_runs_on_the_cluster_that_the_scenario_has() -> None:
+    """A catalogue cluster takes as many nodes as a plan asks for; the other plans are compared on as many."""
+    path = EXAMPLE.with_name("deepseek_v3_decode.yaml")
+    changes = ["model.layers=4", "workload.batch={per_gpu: 8}"]
+    columns = simcluster.compare(path, plans=["EP16"], overrides=changes, sensitivities=False)
+    assert [one.metric("gpus") for one in columns] == [128, 128]
+    over = "cluster.infiniband.bandwidth=400 Gbit/s..401 Gbit/s"
+    found = simcluster.crossover(path, ("EP128", "EP16"), over, overrides=changes)
+    first, second = found.scan[0].latencies_s
+    assert (first, second) == pytest.approx([one.latency_s for one in columns], rel=1e-12)

@@ -17,7 +17,7 @@ def critical(result: Result) -> str:
     """Each part of the path with its share of the latency, and the operations that take most of it."""
     path = result.critical_path
     assert path is not None
-    latency_s = result.metrics["latency_s"] or 1.0
+    latency_s = path.period_s or 1.0
     rows = [
         (PARTS[part], show_seconds(seconds), show_percent(seconds / latency_s), "█" * round(seconds / latency_s * _BAR))
         for part, seconds in path.split.items()
@@ -25,4 +25,7 @@ def critical(result: Result) -> str:
     ]
     longest = sorted(path.by_operation.items(), key=lambda item: -item[1])[:_NAMED]
     told = ", ".join(f"{name} {show_percent(seconds / latency_s)}" for name, seconds in longest)
-    return section("Critical path (what the latency is made of)", f"{grid(rows, right=(1, 2))}\n\nMost of it: {told}.")
+    title = "Critical path (what the latency is made of)"
+    if path.period_s < (result.metrics["latency_s"] or 0.0) * (1 - 1e-9):
+        title = "Critical path (what the time from one step's end to the next is made of; steps overlap)"
+    return section(title, f"{grid(rows, right=(1, 2))}\n\nMost of it: {told}.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from simcluster.kernels import PEAK_OF
-from simcluster.plan import share
+from simcluster.plan import divide
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.name import resolve
 from simcluster.scenario.inputs import inputs, with_input
@@ -21,7 +21,7 @@ def with_plan(scenario: Scenario, name: str) -> Scenario | None:
         plan = resolve(name, scenario.plan.degrees.gpus)
     except ValueError:
         return None
-    if share.mistakes(scenario.model, plan.degrees, scenario.workload):
+    if divide.mistakes(scenario.model, plan.degrees, scenario.workload, scenario.execution):
         return None
     return replace(scenario, plan=plan, expect=())
 

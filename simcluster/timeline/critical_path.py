@@ -56,10 +56,15 @@ class CriticalPath:
         """The rows of the timeline on the path, in order."""
         return self.row[[not gap for gap in self.gap]]
 
+    @property
+    def period_s(self) -> float:
+        """Seconds of the run for each step: its latency, except where a pipeline's steps overlap."""
+        return self.timeline.end_s / self.timeline.steps
+
     @cached_property
     def detail(self) -> Mapping[tuple[str, Part], float]:
-        """Seconds of one step by operation name and part, which add up to the latency; the name is "" where nothing
-        ran, and zeros are left out.
+        """Seconds of one step by operation name and part, which add up to `period_s`; the name is "" where nothing ran,
+        and zeros are left out.
 
         A kernel is launch overhead and then computing or HBM, whichever its roofline says; a collective is its latency
         and then its fullest wire, for as long as other traffic makes that take.  Where groups or ranks differ, the
@@ -88,7 +93,7 @@ class CriticalPath:
 
     @cached_property
     def split(self) -> Mapping[Part, float]:
-        """Seconds of one step spent on each of PARTS; they add up to the latency."""
+        """Seconds of one step spent on each of PARTS; they add up to `period_s`."""
         spent = dict.fromkeys(PARTS, 0.0)
         for (_, part), value in self.detail.items():
             spent[part] += value
@@ -104,10 +109,9 @@ class CriticalPath:
         return spent
 
     def as_rows(self) -> list[dict[str, object]]:
-        """`critical_path` of `run --json`: seconds of a step and fraction of the latency by part."""
-        latency_s = self.timeline.end_s / self.timeline.steps
+        """`critical_path` of `run --json`: seconds of a step by part, and the fraction of all."""
         return [
-            {"part": part, "seconds": seconds, "fraction": seconds / latency_s if latency_s else 0.0}
+            {"part": part, "seconds": seconds, "fraction": seconds / self.period_s if self.period_s else 0.0}
             for part, seconds in self.split.items()
         ]
 

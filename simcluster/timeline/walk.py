@@ -3,8 +3,8 @@
 A timeline holds no edges, but times tell them, because an operation starts at the very instant its last cause ends:
 
 * a kernel, or a collective whose track came last, starts when the operation before it on its own stream ends, or when
-  what it needs from the other stream does.  A stream runs one thing at a time, so at most one span of each ends then.
-  The own stream's is taken first: it is always a cause;
+  what it needs from another stream does.  A stream runs one thing at a time, so at most one span of each ends then, and
+  if several streams' do, which takes two equal sums of times, each explains the time;
 * a collective that had to wait starts when its last member arrives, so the path goes on with that member's track.
   Where two groups start and end together, to the bit, either one's last member explains the time;
 * where nothing of its own track ended then, another track's end is the cause: a send from the stage before, or the end
@@ -58,15 +58,13 @@ class _Walk:
         self.arrive, self.start, self.finish = (
             column.tolist() for column in (timeline.arrive_s, timeline.start_s, timeline.finish_s)
         )
-        stream = 2 * timeline.track + timeline.on_compute
+        stream = 2 * timeline.track + timeline.on_compute  # a track's transfers, then its kernels
         order = np.lexsort((timeline.finish_s, stream))  # stable: rows of a stream that end together stay in order
         cuts = np.searchsorted(stream[order], np.arange(2 * len(timeline.tracks) + 1)).tolist()
         self.order: list[int] = order.tolist()
         self.ends = timeline.finish_s[order].tolist()
         self.first, self.last = cuts[:-1], cuts[1:]
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        self.place, self.stream = place.tolist(), stream.tolist()
+        self.stream: list[int] = stream.tolist()
         self.slack = SAME_INSTANT * timeline.end_s
         self.passed = [False] * len(order)
 
@@ -124,21 +122,14 @@ class _Walk:
         return operations
 
     def _cause(self, at: int, begin: float) -> int:
-        """The row whose end let row `at` begin: of its own stream, of the other, of another track; -1 if none did."""
-        own = self.stream[at]
-        before = self.place[at] - 1
-        if (
-            before >= self.first[own]
-            and begin - self.ends[before] <= self.slack
-            and not self.passed[self.order[before]]
-        ):
-            return self.order[before]
-        needed = self._ended(own ^ 1, begin)
-        if needed >= 0 and begin - self.finish[needed] <= self.slack:
-            return needed
-        if begin <= self.slack:
-            return -1
-        return self._elsewhere(begin)
+        """The row whose end let row `at` begin: the kernel before it, another of its track, or of another track; -1 if
+        none did."""
+        kernels, transfers = self.stream[at] | 1, self.stream[at] & ~1
+        for stream in (kernels, transfers):
+            ended = self._ended(stream, begin)
+            if ended >= 0 and begin - self.finish[ended] <= self.slack:
+                return ended
+        return -1 if begin <= self.slack else self._elsewhere(begin)
 
     def _ended(self, stream: int, begin: float) -> int:
         """The last row of a stream that ended by then and is not on the path yet; -1 if there is none."""
@@ -148,15 +139,21 @@ class _Walk:
         return self.order[place] if place >= self.first[stream] else -1
 
     def _elsewhere(self, begin: float) -> int:
-        """A row of any track that ended at that instant, transfers first; -1 if there is none."""
+        """A row of any track that ended at that instant, sends to a next stage first, then other transfers; -1 if there
+        is none."""
         order, ends = self._all_ends
         place, found = bisect_right(ends, begin + self.slack) - 1, -1
         while place >= 0 and begin - ends[place] <= self.slack:
             one = order[place]
-            if not self.passed[one] and (found < 0 or self.stream[one] % 2 < self.stream[found] % 2):
+            if not self.passed[one] and (found < 0 or self._rank(one) < self._rank(found)):
                 found = one
             place -= 1
         return found
+
+    def _rank(self, at: int) -> tuple[bool, bool]:
+        """Sorts sends before other transfers, and those before kernels."""
+        kind = self.timeline.operations[self._operations[at]].kind
+        return kind != "send_recv", kind == "compute"
 
     @cached_property
     def _all_ends(self) -> tuple[list[int], list[float]]:

@@ -46,12 +46,21 @@ def a_random_program(seed: int) -> tuple[Program, Timeline]:
     return program, run(program, replace(cluster, slow_gpus=slow), fold="off")
 
 
+def stream_of(operation: Operation) -> str:
+    """Kernels, exchanges of tokens between experts, and other collectives."""
+    if isinstance(operation, Compute):
+        return "compute"
+    return "exchange" if operation.axis == "ep" else "communication"
+
+
 def causes(operations: Sequence[Operation], index: int) -> list[tuple[int, int]]:
     """(steps back, operation) whose end an operation waits for: its needs and the one before it on its stream."""
-    streams = [[i for i, op in enumerate(operations) if isinstance(op, kind)] for kind in (Compute, Collective)]
-    own = next(stream for stream in streams if index in stream)
+    streams: dict[str, list[int]] = {}
+    for number, operation in enumerate(operations):
+        streams.setdefault(stream_of(operation), []).append(number)
+    own = streams[stream_of(operations[index])]
     before = [(0, own[own.index(index) - 1])] if own[0] != index else [(1, own[-1])]
-    needs = [(0, need) for need in operations[index].after] or [(1, stream[-1]) for stream in streams if stream]
+    needs = [(0, need) for need in operations[index].after] or [(1, stream[-1]) for stream in streams.values()]
     return before + needs
 
 
@@ -250,3 +259,18 @@ def test_run_says_the_path_with_seconds_and_fractions(changes: tuple[str, ...]) 
     assert [row["part"] for row in rows] == list(PARTS)
     assert sum(row["seconds"] for row in rows) == pytest.approx(result.metrics["latency_s"], rel=1e-9)
     assert sum(row["fraction"] for row in rows) == pytest.approx(1, rel=1e-9)
+
+
+@pytest.mark.parametrize("changes", [("plan=EP8_PP2",), ("plan=EP8_PP4", "workload.steps=3"), ("plan=TP4_PP2",)])
+def test_a_pipeline_has_no_gap_on_its_path(changes: tuple[str, ...]) -> None:
+    """Every stage's start is explained by the stage before, its own work, or the step before; sends are on the path."""
+    result = run_text(EXAMPLE, *changes)
+    path = result.critical_path
+    assert path is not None
+    assert (path.split["waiting"], path.split["bubble"], path.split["host"]) == (0, 0, 0)
+    assert sum(path.split.values()) == pytest.approx(path.period_s, rel=1e-12)
+    assert "pipeline.send" in path.by_operation
+    stages = len(np.unique(path.timeline.track[path.ran]))
+    assert stages == result.identity.degrees["pp"]
+    if "workload.steps=3" not in changes:
+        assert path.period_s == result.metrics["latency_s"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from simcluster.errors import InputError, Mistake
+from simcluster.errors import InputError, Mistake, printable
 from simcluster.pipeline import Fold, simulate
 from simcluster.scenario.compile import compile_text
 from simcluster.scenario.scenario import Scenario
@@ -64,12 +64,15 @@ def _columns(
     own = _compiled(source, overrides)
     prefer = None if isinstance(own, InputError) else own.plan.convention
     fixed = () if isinstance(own, InputError) else (same_cluster(own),)
-    tried: list[tuple[str, Scenario | InputError]] = [("", own)]
+    tried: list[tuple[str, Scenario | InputError]] = [("its own plan", own)]
     for name in plans:
+        shown = printable(name) or "(no name)"
         try:
-            tried.append((name, compile_text(source.text, source.origin, (*overrides, *fixed, f"plan={name}"), prefer)))
+            tried.append(
+                (shown, compile_text(source.text, source.origin, (*overrides, *fixed, f"plan={name}"), prefer))
+            )
         except InputError as error:
-            tried.append((name, error))
+            tried.append((shown, error))
     valid = [scenario for _, scenario in tried if not isinstance(scenario, InputError)]
     if isinstance(own, InputError) and not valid:
         raise own
@@ -77,11 +80,10 @@ def _columns(
     seen: list[object] = []
     for name, scenario in tried:
         if isinstance(scenario, InputError):
-            reason = "; ".join(": ".join(part for part in (m.path, m.what) if part) for m in scenario.mistakes)
+            told = (": ".join(part for part in (m.path, m.what) if part) for m in scenario.mistakes)
+            reason = printable("; ".join(told))
             known = valid[0].name
-            columns.append(
-                Compared(label=source.origin, scenario=known, plan=name or "its own plan", result=None, reason=reason)
-            )
+            columns.append(Compared(label=source.origin, scenario=known, plan=name, result=None, reason=reason))
         elif scenario.plan.degrees not in seen:
             seen.append(scenario.plan.degrees)
             columns.append(_column(source, scenario, fold, thorough))

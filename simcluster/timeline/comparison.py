@@ -99,7 +99,8 @@ def difference(first: Compared, other: Compared) -> str:
     least = _WORTH * abs(other.latency_s - first.latency_s)
     because = " and ".join(_told(first, other, way, least))
     yet = " and ".join(_told(first, other, -way, least))
-    return f"{verdict}: its critical path has {because}{', but ' + yet if yet else ''}{_work(first, other)}."
+    told = f"{verdict}: its critical path has {because}{', but ' + yet if yet else ''}{_still(first, other, least)}"
+    return f"{told}{_work(first, other)}."
 
 
 def _told(first: Compared, other: Compared, way: int, least: float) -> list[str]:
@@ -122,6 +123,19 @@ def _differences(first: Mapping[Key, float], other: Mapping[Key, float]) -> dict
 def _largest(differences: Mapping[Key, float], way: int, least: float) -> list[tuple[Key, float]]:
     fitting = [(name, seconds) for name, seconds in differences.items() if seconds * way > least]
     return sorted(fitting, key=lambda item: -item[1] * way)[:_TOLD]
+
+
+def _still(first: Compared, other: Compared, least: float) -> str:
+    """By how much longer or shorter a GPU is idle and waits, in the mean: a path goes through all stages of a pipeline
+    and through the slowest rank, so that it shows neither."""
+    told = []
+    for state, name in (("idle", "idle"), ("waiting", "waiting for other ranks")):
+        more = other.states[state] - first.states[state]
+        if abs(more) > least:
+            told.append(f"{name} {show_seconds(abs(more))} {'more' if more > 0 else 'less'}")
+    piped = any(one.result is not None and one.result.identity.degrees["pp"] > 1 for one in (first, other))
+    bubble = " (the pipeline's bubble)" if piped and told and told[0].startswith("idle") else ""
+    return f"; a GPU of it is {' and '.join(told)}{bubble}" if told else ""
 
 
 def _work(first: Compared, other: Compared) -> str:

@@ -107,3 +107,10 @@ def test_run_prints_the_critical_path(tmp_path: Path) -> None:
     rows = simcluster("run", scenario_file(tmp_path), "--json").json()["critical_path"]
     assert sum(row["fraction"] for row in rows) == pytest.approx(1, rel=1e-9)
     assert simcluster("run", scenario_file(tmp_path), "--json", "--set", DOES_NOT_FIT).json()["critical_path"] == []
+
+
+def test_an_escape_in_a_plan_is_not_sent(tmp_path: Path) -> None:
+    for plan in ("\x1b[31m", "EP\x9b8", ""):
+        outcome = simcluster("compare", scenario_file(tmp_path), "--plan", plan, "--no-sensitivities")
+        assert outcome.code == 0
+        assert all(line.isprintable() for line in outcome.out.splitlines())

@@ -16,6 +16,7 @@ from simcluster.report.figures import compare_chart, style
 from simcluster.report.machine import comparison_json
 from simcluster.study import compare as module
 from simcluster.timeline.comparison import as_dict, difference
+from simcluster.units import show_seconds
 from tests.edge_helpers import DOES_NOT_FIT, SMALL, scenario_file
 
 EXAMPLE = Path(__file__).parents[2] / "scenarios" / "ep64_tp2_pp1.yaml"
@@ -150,3 +151,11 @@ def test_every_plan_runs_on_the_cluster_that_the_scenario_has() -> None:
     found = simcluster.crossover(path, ("EP128", "EP16"), over, overrides=changes)
     first, second = found.scan[0].latencies_s
     assert (first, second) == pytest.approx([one.latency_s for one in columns], rel=1e-12)
+
+
+def test_a_pipeline_bubble_is_in_the_sentence() -> None:
+    first, other = simcluster.compare(EXAMPLE, plans=["EP8_PP2"], overrides=["plan=EP8"], sensitivities=False)
+    idle = show_seconds(other.states["idle"])
+    assert f"; a GPU of it is idle {idle} more (the pipeline's bubble)." in difference(first, other)
+    assert f"; a GPU of it is idle {idle} less (the pipeline's bubble)." in difference(other, first)
+    assert "idle" not in difference(*simcluster.compare(EXAMPLE, plans=["EP8"], sensitivities=False))

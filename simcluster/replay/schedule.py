@@ -172,15 +172,19 @@ class Schedule:
             live_bytes=live_bytes(compute),
             alone_s=float(np.average(self.seconds[index][mine], weights=self.tracks.count[mine])),
             bound=self.kernels[index].bound,
+            fixed_s=self.kernels[index].launch_s,
+            pace=self.kernels[index].pace,
             times=compute.times,
         )
 
     def _bound(self, meeting: Meeting) -> str:
         """What takes most of a lone transfer: its latency, or the kind of its fullest wire."""
-        traffic = meeting.traffic
-        if traffic.latency_s > meeting.alone_s - traffic.latency_s:
-            return "latency"
-        return self.wires.kind[traffic.slowest_leg(meeting.payload_bytes).full_wire]
+        latency_s = meeting.traffic.latency_s
+        return "latency" if latency_s > meeting.alone_s - latency_s else self._pace(meeting)
+
+    def _pace(self, meeting: Meeting) -> str:
+        """The kind of a lone transfer's fullest wire."""
+        return self.wires.kind[meeting.traffic.slowest_leg(meeting.payload_bytes).full_wire]
 
     def _transfer(self, index: int, collective: Collective) -> Operation:
         """Bytes are means over groups; time and bound are those of the slowest group."""
@@ -205,6 +209,8 @@ class Schedule:
                 live_bytes=0.0,
                 alone_s=slowest.alone_s,
                 bound=self._bound(slowest),
+                fixed_s=slowest.traffic.latency_s,
+                pace=self._pace(slowest),
             )
         return replace(
             like,

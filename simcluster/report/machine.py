@@ -7,7 +7,10 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 
+from simcluster.timeline import comparison
 from simcluster.timeline.capacity import Capacity
+from simcluster.timeline.comparison import Compared
+from simcluster.timeline.crossover import Crossover
 from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.result import Result
 from simcluster.timeline.slowdown import WithoutFaults
@@ -73,6 +76,16 @@ def calibration_json(
         "notes": notes,
     }
     return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def comparison_json(columns: Sequence[Compared]) -> str:
+    """The object of `compare --json`: a list of columns."""
+    return json.dumps(comparison.as_dict(columns), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def crossover_json(found: Crossover) -> str:
+    """The object of `crossover --json`."""
+    return json.dumps(found.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def row_json(table: Table) -> str:

@@ -8,6 +8,7 @@ from simcluster.report import budget, costs
 from simcluster.report.balance import balance
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
+from simcluster.report.path import critical
 from simcluster.report.states import STATES, phases
 from simcluster.report.stragglers import faults, waited_for
 from simcluster.timeline import metric
@@ -39,7 +40,7 @@ def summary(
     if result.timeline is not None:
         parts += [phases(result)] if result.generates else []
         parts += [_states(result)] + ([waited_for(result.waited_for)] if result.waited_for else [])
-        parts += [*filter(None, [costs.states(result)]), _operations(result), _communication(result)]
+        parts += [critical(result), *filter(None, [costs.states(result)]), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
     parts += [] if result.routing is None else [balance(result, result.routing)]
     parts += [_compute(result)]

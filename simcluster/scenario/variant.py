@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, assert_never
+from typing import Literal
 
+from simcluster.kernels import PEAK_OF
 from simcluster.plan import divide
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.name import resolve
+from simcluster.scenario.inputs import inputs, with_input
 from simcluster.scenario.scenario import Scenario
-from simcluster.units import format_exact
 
 Resource = Literal["compute", "memory", "nvlink", "nic"]
 
@@ -27,29 +28,17 @@ def with_plan(scenario: Scenario, name: str) -> Scenario | None:
 
 def faster(scenario: Scenario, resource: Resource, factor: float) -> tuple[str, Scenario]:
     """The scenario with `factor` times the FLOPS, HBM, NVLink or InfiniBand bandwidth, and the `--set` that says so."""
-    cluster = scenario.cluster
-    gpu, nvlink, infiniband = cluster.gpu, cluster.nvlink, cluster.infiniband
-    match resource:
-        case "compute":
-            precision = scenario.model.precision.compute
-            peak = gpu.peak_flops_per_s[precision] * factor
-            gpu = replace(gpu, peak_flops_per_s={**gpu.peak_flops_per_s, precision: peak})
-            assignment = f"cluster.gpu.peak.{precision}={format_exact(peak, 'FLOP/s')}"
-        case "memory":
-            gpu = replace(gpu, memory_bytes_per_s=gpu.memory_bytes_per_s * factor)
-            assignment = f"cluster.gpu.memory_bandwidth={format_exact(gpu.memory_bytes_per_s, 'bytes/s')}"
-        case "nvlink":
-            assert nvlink is not None
-            nvlink = replace(nvlink, bytes_per_s=nvlink.bytes_per_s * factor)
-            assignment = f"cluster.nvlink.bandwidth={format_exact(nvlink.bytes_per_s, 'bytes/s')}"
-        case "nic":
-            assert infiniband is not None
-            infiniband = replace(infiniband, bytes_per_s=infiniband.bytes_per_s * factor)
-            assignment = f"cluster.infiniband.bandwidth={format_exact(infiniband.bytes_per_s, 'bytes/s')}"
-        case _:
-            assert_never(resource)
-    changed = replace(cluster, gpu=gpu, nvlink=nvlink, infiniband=infiniband)
-    return assignment, replace(scenario, cluster=changed, expect=())
+    precision = scenario.model.precision.compute
+    peaks = scenario.cluster.gpu.peak_flops_per_s
+    path = {
+        "compute": f"cluster.gpu.peak.{precision if precision in peaks else PEAK_OF.get(precision, precision)}",
+        "memory": "cluster.gpu.memory_bandwidth",
+        "nvlink": "cluster.nvlink.bandwidth",
+        "nic": "cluster.infiniband.bandwidth",
+    }[resource]
+    now = next(one for one in inputs(scenario) if one.path == path)
+    value = now.times(factor)
+    return now.assignment(value), with_input(scenario, path, value)
 
 
 def without_faults(scenario: Scenario) -> Scenario | None:

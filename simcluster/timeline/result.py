@@ -9,6 +9,7 @@ from functools import cached_property
 from simcluster.gpu.power import Power
 from simcluster.timeline import energy, generation
 from simcluster.timeline.check import Check
+from simcluster.timeline.critical_path import CriticalPath, critical_path
 from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
 from simcluster.timeline.metric import METRICS, OF_GENERATION
@@ -126,6 +127,11 @@ class Result:
         return () if self.timeline is None else stragglers(self.timeline, self.identity.gpus_per_node)
 
     @cached_property
+    def critical_path(self) -> CriticalPath | None:
+        """The chain of spans that makes the run as long as it is."""
+        return None if self.timeline is None else critical_path(self.timeline)
+
+    @cached_property
     def phases(self) -> tuple[PhaseTotal, ...]:
         """Prefill and decode of a generation."""
         return () if self.timeline is None else generation.phase_totals(self.timeline)
@@ -173,6 +179,7 @@ class Result:
             "by_operation": [row.as_dict() for row in self.by_operation],
             "waited_for": [one.as_dict() for one in self.waited_for],
             **({"phases": [asdict(phase) for phase in self.phases]} if self.generates else {}),
+            "critical_path": [] if self.critical_path is None else self.critical_path.as_rows(),
             "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),
             "traffic": self._traffic(),

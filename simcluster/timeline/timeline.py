@@ -24,8 +24,9 @@ class Operation:
     `kind` is compute or the collective's kind, `algorithm` how that was done.  `bytes` is HBM traffic of a kernel, or
     the payload one GPU sends in a collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in
     `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what takes most of it (compute,
-    memory, launch, latency, or the kind of the fullest wire).  It stands for `times` such runs of a step.  A collective
-    runs in the groups of an `axis` of the plan.
+    memory, launch, latency, or the kind of the fullest wire).  `fixed_s` of it is launch overhead or latency, and
+    `pace` what sets the pace of the rest: compute, memory, or the kind of the fullest wire.  It stands for `times` such
+    runs of a step.  A collective runs in the groups of an `axis` of the plan.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Operation:
     live_bytes: float
     alone_s: float
     bound: str
+    fixed_s: float = 0.0
+    pace: str = ""
     times: int = 1
     axis: str | None = None
 

@@ -52,6 +52,13 @@ def memory_fraction(scenario: Scenario) -> float:
     return (kept + resident + max(live)) / gpu.memory_bytes
 
 
+def resident_fraction(scenario: Scenario) -> float:
+    """What a GPU of the first stage needs whatever it computes, weights, cache and workspace, over its capacity."""
+    gpu = scenario.cluster.gpu
+    kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
+    return (kept + sum(part.bytes for part in memory.resident(_share(scenario)).values())) / gpu.memory_bytes
+
+
 def _share(scenario: Scenario) -> Share:
     return Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from simcluster.timeline.capacity import Capacity
+from simcluster.timeline.ranking import Ranking
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
 
@@ -84,3 +85,8 @@ def table_csv(table: Table) -> str:
     for row in table.rows:
         writer.writerow({name: "" if row[name] is None else row[name] for name in names})
     return buffer.getvalue()
+
+
+def ranking_json(ranking: Ranking, top: int | None) -> str:
+    """The object of `search --json`; `top` keeps so many plans."""
+    return json.dumps(ranking.as_dict(top), indent=2, allow_nan=False, ensure_ascii=False)

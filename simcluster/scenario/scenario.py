@@ -10,6 +10,7 @@ from simcluster.cluster.cluster import Cluster
 from simcluster.model.transformer import Model
 from simcluster.model.workload import Workload
 from simcluster.plan.degrees import Plan
+from simcluster.plan.execution import PLAIN, Execution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +35,4 @@ class Scenario:
     workload: Workload
     batch: BatchRule
     expect: tuple[Expectation, ...]
+    execution: Execution = PLAIN

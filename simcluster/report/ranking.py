@@ -30,29 +30,28 @@ def _answer(found: Ranking) -> str:
     counted += f" under {', '.join(found.constraints)}" if found.constraints else ""
     if best is None:
         return fill(f"{counted}: no plan fits in memory. The last section says what stands in the way of each.")
-    told = f"{counted}. Best by {found.objective}: {best.label}, {_time(best)}, {_rate(best)}"
+    told = f"{counted}. Best by {found.objective} is {best.label}: {_time(best)} and {_rate(best)}"
     if found.place == 1:
-        told += "; it is the plan asked for."
-    elif asked.latency_s is None:
-        told += f". {asked.label}, asked for, {asked.reason}."
+        told += ". It is the plan asked for."
+    elif not asked.fits:
+        told += f". The plan asked for, {asked.label}, {asked.reason}."
     else:
-        name = MERITS[found.objective]
-        ratio = float(getattr(best, name)) / float(getattr(asked, name))
-        gain = {"latency": "as fast", "throughput": "the throughput", "cost": "cheaper"}[found.objective]
-        factor = ratio if found.objective == "throughput" else 1 / ratio
-        place = f"place {found.place:,}" if found.place else f"out, because {asked.reason}"
-        told += (
-            f": {factor:.2f} x {gain} of {asked.label}"
-            if gain == "the throughput"
-            else (
-                f": {factor:.2f} x {gain} as {asked.label}"
-                if gain == "as fast"
-                else f": {factor:.2f} x cheaper than {asked.label}"
-            )
-        )
-        told += f", asked for ({_time(asked)}; {place})."
+        place = f"place {found.place:,}" if found.place else asked.reason or "not listed"
+        told += f", {_gain(found, best)} {asked.label}, the plan asked for ({_time(asked)}; {place})."
     sets = " ".join(f"--set '{change}'" for change in best.changes)
     return f"{fill(told)}\n\nRun it with {sets}"
+
+
+def _gain(found: Ranking, best: Ranked) -> str:
+    """`2.29 x as fast as`, by the objective."""
+    values = [float(getattr(row, MERITS[found.objective])) for row in (best, found.asked)]
+    match found.objective:
+        case "throughput":
+            return f"{values[0] / values[1]:.2f} x the throughput of"
+        case "cost":
+            return f"{show_percent(values[0] / values[1])} of the cost of"
+        case _:
+            return f"{values[1] / values[0]:.2f} x as fast as"
 
 
 def _time(row: Ranked) -> str:
@@ -67,8 +66,10 @@ def _listed(found: Ranking) -> str:
     return section("What was listed", "\n".join(found.listed))
 
 
-_HEADER = ("", "plan", "GPUs", "latency", "throughput", "per GPU", "MFU", "memory", "GPU-hours / M tokens")
-_RIGHT = (0, 2, 3, 4, 5, 6, 7, 8)
+_HEADER: tuple[str, ...] = (
+    "", "plan", "read as", "GPUs", "latency", "tokens/s", "tokens/s/GPU", "MFU", "memory", "GPU-h/M tokens",
+)  # fmt: skip
+_RIGHT = (0, 3, 4, 5, 6, 7, 8, 9)
 
 
 def _best(found: Ranking, top: int) -> str:
@@ -83,34 +84,34 @@ def _best(found: Ranking, top: int) -> str:
 
 
 def _cells(place: str, row: Ranked, *, asked: bool) -> tuple[str, ...]:
-    each, hours = row.throughput_tokens_per_s_per_gpu, row.gpu_hours_per_million_tokens
-    assert hours is not None
+    rates = (row.throughput_tokens_per_s, row.throughput_tokens_per_s_per_gpu)
     return (
         place,
         f"{row.label}{'  <- asked for' if asked else ''}",
+        row.convention,
         f"{row.gpus:,}",
         _time(row),
-        _rate(row),
-        metric.show("throughput_tokens_per_s_per_gpu", each),
+        *(f"{rate:,.0f}" for rate in rates if rate is not None),
         metric.show("mfu", row.mfu),
         show_percent(row.memory_fraction or 0.0),
-        f"{hours:.4g}",
+        f"{row.gpu_hours_per_million_tokens or 0.0:.4g}",
     )
 
 
 def _front(found: Ranking) -> str:
-    title = "Latency against throughput per GPU (Pareto front: no plan beats these in one without losing in the other)"
+    """The front as a table, and why it is one plan where it cannot be more."""
     rows = [_HEADER[1:], *(_cells("", row, asked=row is found.asked)[1:] for row in found.front)]
     body = grid(rows, right=tuple(index - 1 for index in _RIGHT if index))
-    sizes = {
-        (row.gpus, (row.throughput_tokens_per_s or 0.0) * (row.latency_s or 0.0))
+    alike = {
+        (row.gpus, f"{(row.throughput_tokens_per_s or 0.0) * (row.latency_s or 0.0):.6g}")
         for row in found.plans[: found.feasible]
     }
-    if len({(gpus, f"{tokens:.6g}") for gpus, tokens in sizes}) == 1:
+    if len(alike) == 1:
         body += "\n\n" + fill(
-            "Every plan does the same work on the same GPUs, so the fastest also has the highest throughput and the front "
-            "is one plan; --batches and --fewer-gpus open it."
+            "Every plan does the same work on the same GPUs, so the fastest also has the highest throughput, and the "
+            "front is one plan; --batches and --fewer-gpus open it."
         )
+    title = "Pareto front (no plan has both a lower latency and a higher throughput per GPU)"
     return section(title, body)
 
 

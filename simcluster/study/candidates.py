@@ -86,8 +86,7 @@ def size(scenario: Scenario, listed: Space) -> int:
 
 
 def candidates(scenario: Scenario, listed: Space) -> Iterator[Choice]:
-    """Every plan of the space once, in the order of nodes, pp, (tp, cp, dp), (etp, ep, edp), placement, microbatches and
-    batch."""
+    """Every plan of the space once, by nodes, pp, (tp, cp, dp), (etp, ep, edp), placement, microbatches and batch."""
     for nodes in listed.nodes:
         gpus = nodes * scenario.cluster.gpus_per_node
         for pp in divisors(gpus):

@@ -63,7 +63,7 @@ def limits(
             Mistake(
                 what=f"{max_memory:g} is more than a whole GPU's memory; write a fraction up to 1, or such as 90%",
                 origin="--max-memory",
-            )  # fmt: skip
+            )
         )
     if wrong:
         raise InputError(wrong)

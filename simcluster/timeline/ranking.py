@@ -22,10 +22,12 @@ MERITS = {
 class Ranked:
     """One plan that was considered.
 
-    `label` is its name and what else tells it from the scenario; `changes` are the `--set`s that make the scenario this plan.  `reason` is why it is out, None where it is not, and
-    `cause` the scenario path or constraint behind that.  The times are None where nothing was replayed;
-    `memory_fraction`, the fullest GPU's, is None where the plan cuts something that does not divide; where weights and
-    cache alone are more than a GPU has it is what those need, so at least so much.
+    `label` is its name and what else tells it from the scenario, `batch` counts as the scenario's batch is written, and
+    `changes` are the `--set`s that make the scenario this plan.  `reason` is why it is out, None where it is not, and
+    `cause` the scenario path or constraint behind that.
+
+    The times are None where nothing was replayed.  `memory_fraction`, the fullest GPU's, is None where the plan cuts
+    something that does not divide; where weights and cache alone are more than a GPU has, it is what those need.
     """
 
     plan: str

@@ -15,7 +15,7 @@ from simcluster.units import plural
 
 Triple = tuple[int, int, int]
 
-MOST = 1_000_000
+MOST = 500_000
 """Plans that one search lists."""
 
 

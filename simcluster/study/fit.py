@@ -13,7 +13,7 @@ from simcluster.units import show_percent
 def runnable(scenario: Scenario, choice: Choice) -> Scenario | Ranked:
     """The scenario as chosen, ready to be measured, or the plan with the reason why it cannot run."""
     plan, wrong = plan_of(scenario, choice), list(mistakes(scenario, choice))
-    wrong += _unsupported(choice)  # delete this line, and the function, when the replay knows these axes
+    wrong += _unsupported(scenario, choice)  # delete this line, and the function, when the replay knows these axes
     if wrong:
         return row(scenario, choice, plan, reason="; ".join(what for _, what in wrong), cause=wrong[0][0])
     changed = applied(scenario, choice, plan)
@@ -24,9 +24,12 @@ def runnable(scenario: Scenario, choice: Choice) -> Scenario | Ranked:
     return changed
 
 
-def _unsupported(choice: Choice) -> list[tuple[str, str]]:
-    axes = [axis for axis in ("pp", "cp") if getattr(choice.degrees, axis) > 1]
-    return [(f"plan.{axis}", f"{axis} > 1 is not supported yet") for axis in axes]
+def _unsupported(scenario: Scenario, choice: Choice) -> list[tuple[str, str]]:
+    own, axes = scenario.execution, [axis for axis in ("pp", "cp") if getattr(choice.degrees, axis) > 1]
+    wrong = [(f"plan.{axis}", f"{axis} > 1 is not supported yet") for axis in axes]
+    if (choice.microbatches, choice.placement) != (own.microbatches, own.placement):
+        wrong.append(("execution", "other microbatches and placements are not supported yet"))
+    return wrong
 
 
 def measured(scenario: Scenario, choice: Choice, changed: Scenario, found: Measured) -> Ranked:

@@ -112,8 +112,9 @@ class Ranking:
 
     @property
     def place(self) -> int | None:
-        """The asked-for plan's place among the feasible ones, from 1; None where it is not feasible."""
-        return None if self.asked.reason is not None else self.plans.index(self.asked) + 1
+        """The asked-for plan's place among the feasible ones, from 1; None where it is not among them."""
+        ranked = enumerate(self.plans[: self.feasible], start=1)
+        return next((place for place, row in ranked if row is self.asked), None)
 
     def pruned(self) -> dict[str, list[Ranked]]:
         """The plans that are out by cause, the most frequent first."""

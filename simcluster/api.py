@@ -62,7 +62,7 @@ def search(
     max_memory: float | None = None,
     fewer_gpus: bool = False,
     placements: bool = False,
-    microbatches: Sequence[int] = (),
+    microbatches: Sequence[int | None] = (),
     batches: Sequence[int] = (),
     workers: int | None = None,
 ) -> Ranking:
@@ -71,7 +71,7 @@ def search(
     `objective` is latency, throughput or cost (GPU-hours per million tokens), among plans of at most `max_latency_s`
     and `max_memory` (a fraction of a GPU's) and at least `min_throughput_tokens_per_s`.  The space is widened by
     deployments that leave whole nodes out (`fewer_gpus`), every order of placed axes (`placements`), and lists of
-    `microbatches` and `batches`, which count as the scenario's batch is written.  InputError where the limits exclude
+    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  InputError where the limits exclude
     every plan that fits, with what each alone leaves.
     """
     base = scenario if isinstance(scenario, Scenario) else load(scenario)

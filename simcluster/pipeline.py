@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from simcluster.audit.audit import audit
 from simcluster.plan import memory
-from simcluster.plan.layout import Layout
 from simcluster.plan.share import Share
 from simcluster.program.generation import lower_generation, steps
 from simcluster.program.lower import lower
 from simcluster.program.program import Program, live_bytes
 from simcluster.replay.run import Fold as Fold
-from simcluster.replay.run import run
+from simcluster.replay.run import length_s, run
 from simcluster.scenario.scenario import Scenario
 from simcluster.summarize import summarize
 from simcluster.timeline.generation import error_bound
@@ -34,42 +35,65 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
     """
     program = program_of(scenario)
-    result = summarize(scenario, _share(scenario), program)
+    result = summarize(scenario, program)
     if result.fits:
         timeline = _finest(scenario, program, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
     return replace(result, checks=audit(result, scenario.expect))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The few numbers that plans are ranked by: those of `simulate`, found without spans where that can be."""
+
+    latency_s: float
+    throughput_tokens_per_s: float
+    mfu: float
+
+
+def estimate(scenario: Scenario) -> Estimate:
+    """Latency, throughput and MFU of a scenario that fits in memory."""
+    program = program_of(scenario)
+    if program.segments or (program.steps > 1 and program.stages > 1):
+        metrics = simulate(scenario).metrics
+        names = ("latency_s", "throughput_tokens_per_s", "mfu")
+        latency_s, throughput, mfu = (float(metrics[name] or 0.0) for name in names)
+        return Estimate(latency_s=latency_s, throughput_tokens_per_s=throughput, mfu=mfu)
+    latency_s = length_s(program, scenario.cluster) / program.steps
+    flops = fmean(fmean(each) for each in program.flops)
+    peak = scenario.cluster.gpu.peak(scenario.model.precision.compute)
+    return Estimate(
+        latency_s=latency_s, throughput_tokens_per_s=program.tokens / latency_s, mfu=flops / (peak * latency_s)
+    )
+
+
 def memory_fraction(scenario: Scenario) -> float:
     """The fullest GPU's memory over its capacity, without a replay."""
-    share = _share(scenario)
-    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
     gpu = scenario.cluster.gpu
     kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
-    resident = sum(part.bytes for part in memory.resident(share).values())
-    live = [live_bytes(lower(part, layout).fullest) for part in steps(share)]
-    return (kept + resident + max(live)) / gpu.memory_bytes
+    programs = [lower(part, scenario.layout) for part in steps(scenario.share)]
+    return (kept + max(_held(scenario.share, programs))) / gpu.memory_bytes
 
 
 def resident_fraction(scenario: Scenario) -> float:
     """What a GPU of the first stage needs whatever it computes, weights, cache and workspace, over its capacity."""
     gpu = scenario.cluster.gpu
     kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
-    return (kept + sum(part.bytes for part in memory.resident(_share(scenario)).values())) / gpu.memory_bytes
+    return (kept + sum(part.bytes for part in memory.resident(scenario.share).values())) / gpu.memory_bytes
 
 
-def _share(scenario: Scenario) -> Share:
-    return Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
+def _held(share: Share, programs: list[Program]) -> Iterator[float]:
+    """Weights, cache and activations of a rank of each stage."""
+    for stage in range(share.degrees.pp):
+        resident = sum(part.bytes for part in memory.resident(share.at(stage)).values())
+        yield resident + max(live_bytes(program.fullest(stage)) for program in programs)
 
 
 def program_of(scenario: Scenario, points: int = POINTS[0]) -> Program:
     """The program of a step, or of a generation with decode steps at so many contexts."""
-    share = _share(scenario)
-    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
     if scenario.workload.phase == "generate":
-        return lower_generation(share, layout, points)
-    return lower(share, layout)
+        return lower_generation(scenario.share, scenario.layout, points)
+    return lower(scenario.share, scenario.layout)
 
 
 def _finest(scenario: Scenario, program: Program, fold: Fold) -> Timeline:

@@ -19,14 +19,14 @@ from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Wor
 from simcluster.units import show_bytes, show_percent
 
 
-def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
-    """A Result without a timeline."""
-    plan, model, gpu = scenario.plan, scenario.model, scenario.cluster.gpu
-    parts = {
-        name: MemoryPart(bytes=part.bytes, formula=part.formula, parts=part.parts)
-        for name, part in memory.resident(share).items()
-    }
-    peak = program.fullest
+def summarize(scenario: Scenario, program: Program) -> Result:
+    """A Result without a timeline; memory is that of the fullest pipeline stage."""
+    plan, model, gpu, share = scenario.plan, scenario.model, scenario.cluster.gpu, scenario.share
+    held = [_resident(share.at(stage)) for stage in range(plan.degrees.pp)]
+    live = [live_bytes(program.fullest(stage)) for stage in range(plan.degrees.pp)]
+    totals = [sum(part.bytes for part in parts.values()) + most for parts, most in zip(held, live, strict=True)]
+    stage = totals.index(max(totals))
+    parts, peak = dict(held[stage]), program.fullest(stage)
     alive = " + ".join(f"{name} {show_bytes(size)}" for name, size in peak.live.items())
     where = " on the GPUs that get most token copies" if program.shares else ""
     parts["activations"] = MemoryPart(
@@ -37,16 +37,18 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
     kept = {"the runtime": gpu.reserved_memory_bytes, "communication buffers": gpu.communication_buffer_bytes}
     formula = "gpu.reserved_memory + gpu.communication_buffers"
     parts["workspace"] = MemoryPart(bytes=sum(kept.values()), formula=formula, parts=kept)
-    beside = sum(part.bytes for name, part in parts.items() if name != "activations")
+    spread = [
+        sum(part.bytes for part in mine.values()) + sum(kept.values()) + bytes_
+        for stage, mine in enumerate(held)
+        for bytes_ in program.activation_bytes(stage)
+    ]
     return Result(
         identity=_identity(scenario, plan),
         tokens=program.tokens,
         peak_flops_per_s=gpu.peak(model.precision.compute),
         memory=parts,
         memory_capacity_bytes=gpu.memory_bytes,
-        balance=balance.balance(
-            share, flops=program.flops, memory_bytes=[beside + bytes_ for bytes_ in program.activation_bytes]
-        ),
+        balance=balance.balance(share, flops=[flops for each in program.flops for flops in each], memory_bytes=spread),
         modules=modules.modules(model, plan.degrees),
         divisions=modules.divisions(model, plan.degrees),
         scales=_scales(share),
@@ -54,6 +56,11 @@ def summarize(scenario: Scenario, share: Share, program: Program) -> Result:
         provenance=_provenance(scenario.cluster, program),
         generates=scenario.workload.phase == "generate",
     )
+
+
+def _resident(share: Share) -> dict[str, MemoryPart]:
+    parts = memory.resident(share).items()
+    return {name: MemoryPart(bytes=part.bytes, formula=part.formula, parts=part.parts) for name, part in parts}
 
 
 def _identity(scenario: Scenario, plan: Plan) -> Identity:
@@ -77,15 +84,19 @@ def _identity(scenario: Scenario, plan: Plan) -> Identity:
 def _work(program: Program) -> dict[str, Work]:
     """Counted FLOPs of a step by operation name, mean over GPUs; the formula has each distinct kernel once and how
     often."""
-    counted = [op for op in program.operations if isinstance(op, Compute) and op.kernel.flops]
+    runs = zip(program.operations, program.runs, strict=True)
+    counted = [(op, count) for op, count in runs if isinstance(op, Compute) and op.kernel.flops]
     work = {}
-    for name in dict.fromkeys(operation.name for operation in counted):
-        kernels = [(_mean_kernel(op), op.times) for op in counted if op.name == name]
+    for name in dict.fromkeys(operation.name for operation, _ in counted):
+        kernels = [(_mean_kernel(op), count) for op, count in counted if op.name == name]
         times: Counter[str] = Counter()
         for kernel, count in _at_mean_context(kernels):
             times[kernel.arithmetic] += count
         formula = " + ".join(f"{count:,} x ({factors})" for factors, count in times.items())
-        work[name] = Work(flops=sum(count * kernel.flops for kernel, count in kernels), formula=formula)
+        if program.stages > 1:
+            formula = f"({formula}) / pp {program.stages}"
+        flops = sum(count * kernel.flops for kernel, count in kernels) / program.stages
+        work[name] = Work(flops=flops, formula=formula)
     return work
 
 
@@ -122,9 +133,9 @@ def _scales(share: Share) -> dict[str, float]:
         "ep": degrees.ep,
         "dp": degrees.dp,
         "heads": model.heads,
-        "tokens of a replica": share.tokens * degrees.cp,
+        "tokens of a replica": share.replica_sequences * workload.tokens_per_sequence,
         "tokens of the batch": workload.tokens,
-        "sequences of a replica": share.sequences,
+        "sequences of a replica": share.replica_sequences,
         "the sequence length": workload.length,
         "bytes of a weight": model.precision.bytes_of("weights"),
     }
@@ -140,10 +151,10 @@ def _kernels(gpu: Gpu, program: Program) -> Source:
     spent: dict[Provenance, float] = {}
     names: dict[Provenance, dict[str, None]] = {}
     times: dict[Kernel, KernelTime] = {}
-    for op in program.operations:
+    for op, count in zip(program.operations, program.runs, strict=True):
         if isinstance(op, Compute):
             time = times.get(op.kernel) or times.setdefault(op.kernel, gpu.kernel_time(op.kernel))
-            spent[time.provenance] = spent.get(time.provenance, 0.0) + op.times * time.seconds
+            spent[time.provenance] = spent.get(time.provenance, 0.0) + count * time.seconds
             names.setdefault(time.provenance, {})[op.name] = None
     kinds = sorted(spent, key=lambda kind: -spent[kind])
     whole = sum(spent.values())

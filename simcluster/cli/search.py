@@ -68,9 +68,14 @@ def command(
         min_throughput_tokens_per_s=_bound("--min-throughput", "throughput_tokens_per_s", min_throughput),
         max_memory=_bound("--max-memory", "memory.fraction", max_memory),
     )
-    numbers = {"microbatches": _numbers("--microbatches", microbatches), "batches": _numbers("--batches", batches)}
     base = load(scenario, overrides)
-    listed = space(base, fewer_gpus=fewer_gpus, placements=placements, **numbers)
+    listed = space(
+        base,
+        fewer_gpus=fewer_gpus,
+        placements=placements,
+        microbatches=_numbers("--microbatches", microbatches),
+        batches=_numbers("--batches", batches),
+    )
     with progress("plans") as told:
         found = search(base, listed, objective=objective, limits=asked, workers=workers, progress=told)
     if plot is not None and found.feasible:

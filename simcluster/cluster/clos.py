@@ -120,6 +120,24 @@ class Clos:
         each = ceil(infiniband.nics_per_node / infiniband.down_ports)
         return node // infiniband.nodes_per_leaf * each + nic // infiniband.down_ports
 
+    def below(self, kind: str) -> int:
+        """How many GPUs, side by side, use a wire of a kind: one its own port, those that share a NIC that, those of
+        all nodes under a switch its cables to the next level."""
+        if kind in ("nvlink", "pcie"):
+            return 1
+        if kind == "nic":
+            return self.gpus_per_nic
+        infiniband = self.cluster.infiniband
+        assert infiniband is not None
+        pod = 1
+        for level in self.levels:
+            if level.kind == kind:
+                break
+            pod = level.pod
+        under = infiniband.nodes_per_leaf * self.cluster.gpus_per_node
+        abreast = max(1, self.leaves * under // self.cluster.gpus)
+        return under * max(1, pod // abreast)
+
     @property
     def inside_latency_s(self) -> float:
         """Latency of a message inside a domain."""

@@ -23,7 +23,7 @@ class Part:
 
 
 def resident(share: Share) -> dict[str, Part]:
-    """Weights and KV cache of one rank, in bytes by component name.
+    """Weights and KV cache of one rank of a pipeline stage, in bytes by component name.
 
     Weights are stored in the `weights` precision, routed experts in `expert_weights`, embedding and head in
     `vocabulary`.  The cache holds sequences x positions x elements of every layer in the `kv_cache` precision: 2 (K and
@@ -42,36 +42,37 @@ def _attention(share: Share) -> Part:
     model, size = share.model, share.model.precision.bytes_of("weights")
     if model.latent is not None:
         return _latent_attention(share, model.latent, size)
+    layers = len(share.layers)
     qkv = (share.heads + 2 * share.kv_heads) * model.head_dim
     out = share.heads * model.head_dim
     return Part(
-        bytes=share.layers * model.hidden * (qkv + out) * size,
+        bytes=layers * model.hidden * (qkv + out) * size,
         formula=(
-            f"{share.layers} layers x (QKV {model.hidden:,} x {qkv:,} + output {out:,} x {model.hidden:,}) "
+            f"{layers} layers x (QKV {model.hidden:,} x {qkv:,} + output {out:,} x {model.hidden:,}) "
             f"x {size:g} B, "
             f"{share.heads} of {model.heads} heads on each of tp {share.degrees.tp} ranks"
         ),
         parts={
-            "the QKV projection": share.layers * model.hidden * qkv * size,
-            "the output projection": share.layers * model.hidden * out * size,
+            "the QKV projection": layers * model.hidden * qkv * size,
+            "the output projection": layers * model.hidden * out * size,
         },
     )
 
 
 def _latent_attention(share: Share, latent: Latent, size: float) -> Part:
     """The down-projections are on every tp rank, the rest is cut by heads."""
-    model = share.model
+    model, layers = share.model, len(share.layers)
     down = model.hidden * latent.compressed
     heads = parameters.latent_heads(model, latent, share.heads)
     return Part(
-        bytes=share.layers * (down + heads) * size,
+        bytes=layers * (down + heads) * size,
         formula=(
-            f"{share.layers} layers x (down {model.hidden:,} x {latent.compressed:,} + {show_count(heads)} of "
+            f"{layers} layers x (down {model.hidden:,} x {latent.compressed:,} + {show_count(heads)} of "
             f"{share.heads} of {model.heads} heads on each of tp {share.degrees.tp} ranks) x {size:g} B"
         ),
         parts={
-            "the down-projections": share.layers * down * size,
-            "the projections of heads": share.layers * heads * size,
+            "the down-projections": layers * down * size,
+            "the projections of heads": layers * heads * size,
         },
     )
 
@@ -102,17 +103,19 @@ def _experts(share: Share) -> Part:
 
 def _other(share: Share) -> Part:
     model, types = share.model, share.model.precision
-    counts: dict[str, tuple[float, Precision]] = {"norms": (share.layers * parameters.norms(model), types.weights)}
+    counts: dict[str, tuple[float, Precision]] = {"norms": (len(share.layers) * parameters.norms(model), types.weights)}
     if model.moe is not None:
         counts["router"] = (share.moe_layers * parameters.router(model, model.moe), types.weights)
     dense = model.ffn if isinstance(model.ffn, Mlp) else model.dense
     if dense is not None:
-        mlps = (share.layers - share.moe_layers) * parameters.mlp(model, dense)
+        mlps = (len(share.layers) - share.moe_layers) * parameters.mlp(model, dense)
         counts["MLP"] = (mlps // share.degrees.tp, types.weights)
     if model.vocab is not None:
-        counts["final norm"] = (model.hidden, types.weights)
-        counts["embedding"] = (share.vocab * model.hidden, types.vocabulary)
-        counts["head"] = (0 if model.tied_embeddings else share.vocab * model.hidden, types.vocabulary)
+        table = share.vocab * model.hidden
+        tied = model.tied_embeddings and share.is_first
+        counts["final norm"] = (model.hidden if share.is_last else 0, types.weights)
+        counts["embedding"] = (table if share.is_first else 0, types.vocabulary)
+        counts["head"] = (table if share.is_last and not tied else 0, types.vocabulary)
     parts = {name: count * BYTES_PER_ELEMENT[precision] for name, (count, precision) in counts.items()}
     formula = []
     for precision in dict.fromkeys(precision for _, precision in counts.values()):
@@ -127,9 +130,9 @@ def _kv_cache(share: Share) -> Part:
         elements, what = 2 * share.kv_heads * model.head_dim, f"2 x {share.kv_heads} KV heads x {model.head_dim}"
     else:
         elements, what = model.latent.cached, f"({model.latent.kv_rank} + {model.latent.rope_dim})"
-    kept = Counter(share.cached_positions(layer) for layer in range(share.layers))
+    kept = Counter(share.cached_positions(layer) for layer in share.layers)
     held = " + ".join(f"{layers} layers x {show_count(positions)}" for positions, layers in kept.items())
     return Part(
-        bytes=share.sequences * elements * size * sum(positions * layers for positions, layers in kept.items()),
-        formula=f"{share.sequences} sequences x ({held} positions) x {what} x {size:g} B",
+        bytes=share.replica_sequences * elements * size * sum(positions * layers for positions, layers in kept.items()),
+        formula=f"{share.replica_sequences} sequences x ({held} positions) x {what} x {size:g} B",
     )

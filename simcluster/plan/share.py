@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from math import fsum
 
 from simcluster.model.transformer import Model, Moe
 from simcluster.model.workload import Workload
 from simcluster.plan.degrees import Degrees
+from simcluster.plan.execution import FILL, PLAIN, Execution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one rank holds and does.
+    """What one rank of a pipeline stage holds and does.
 
-    Degrees divide what they cut, so every rank's share is equal but for the token copies that its experts receive.
+    Degrees divide what they cut, so the shares of a stage's ranks are equal but for the token copies that their experts
+    receive.
     """
 
     model: Model
     degrees: Degrees
     workload: Workload
+    execution: Execution = PLAIN
+    stage: int = 0
+
+    def at(self, stage: int) -> Share:
+        """The share of a rank of another stage."""
+        return replace(self, stage=stage)
 
     @property
-    def layers(self) -> int:
-        return self.model.layers // self.degrees.pp
+    def stages(self) -> tuple[range, ...]:
+        """The layers of every stage, first to last."""
+        even = (self.model.layers // self.degrees.pp,) * self.degrees.pp
+        ends = list(accumulate(self.execution.stage_layers or even))
+        return tuple(range(start, stop) for start, stop in pairwise([0, *ends]))
+
+    @property
+    def layers(self) -> range:
+        """The layers of this stage."""
+        return self.stages[self.stage]
+
+    @property
+    def is_first(self) -> bool:
+        return self.stage == 0
+
+    @property
+    def is_last(self) -> bool:
+        return self.stage == self.degrees.pp - 1
 
     @property
     def heads(self) -> int:
@@ -59,7 +84,8 @@ class Share:
 
     @property
     def moe_layers(self) -> int:
-        return self.model.moe_layers // self.degrees.pp
+        """Layers of this stage that have experts."""
+        return sum(isinstance(self.model.ffn_of(layer), Moe) for layer in self.layers)
 
     def cached_positions(self, layer: int) -> float:
         """Positions of a layer's cache that a rank keeps of each sequence: at most its window, in whole blocks, cut
@@ -74,72 +100,41 @@ class Share:
         return -(-(self.model.vocab or 0) // self.degrees.tp)
 
     @property
-    def sequences(self) -> int:
-        """Sequences of a replica, all of which its tensor ranks work on together."""
+    def replica_sequences(self) -> int:
+        """Sequences of a replica, whose cache its ranks hold."""
         return self.workload.batch // self.degrees.dp
 
     @property
+    def microbatches(self) -> int:
+        """Parts in which a replica's sequences pass the pipeline.
+
+        Where nothing is written: one without pipeline stages, else the most that divide the sequences, up to one per
+        stage in decode, which fills the pipeline from one step to the next, and FILL per stage in prefill.
+        """
+        if self.execution.microbatches is not None:
+            return self.execution.microbatches
+        most = self.degrees.pp * (1 if self.workload.phase == "decode" else FILL)
+        each = max(1, self.replica_sequences // self.execution.halves)
+        return 1 if self.degrees.pp == 1 else max(count for count in range(1, most + 1) if each % count == 0)
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that a replica works on together: those of a microbatch, or of half of one."""
+        return self.replica_sequences // (self.microbatches * self.execution.halves)
+
+    @property
     def tokens(self) -> float:
-        """Tokens a rank has in the attention part: the replica's, cut over cp."""
-        return self.sequences * self.workload.tokens_per_sequence / self.degrees.cp
+        """Tokens a rank has in the attention part: its replica's, cut over cp; in decode whole ones, the last rank's
+        filled up."""
+        count = self.sequences * self.workload.tokens_per_sequence
+        return -(-count // self.degrees.cp) if self.workload.phase == "decode" else count / self.degrees.cp
+
+    @property
+    def stream_tokens(self) -> float:
+        """Tokens a rank has of the residual stream, which sequence parallelism cuts over tp, too."""
+        return self.tokens / self.degrees.tp if self.execution.sequence_parallel else self.tokens
 
     @property
     def expert_tokens(self) -> float:
         """Tokens a rank routes in the expert part: split over the tp lanes on the general path, else all of them."""
         return self.tokens / self.degrees.tp if self.degrees.splits_tokens else self.tokens
-
-
-def mistakes(model: Model, degrees: Degrees, workload: Workload) -> tuple[tuple[str, str], ...]:
-    """Everything a plan cuts that does not divide, as (scenario path, what is wrong; what would fit)."""
-    cuts = [
-        ("plan.tp", "tp", degrees.tp, "the model's", model.heads, "heads"),
-        ("plan.pp", "pp", degrees.pp, "the model's", model.layers, "layers"),
-    ]
-    if model.dense is not None:
-        cuts.append(("plan.tp", "tp", degrees.tp, "the dense layers' width", model.dense.hidden, "channels"))
-    if isinstance(model.ffn, Moe):
-        cuts.append(("plan.ep", "ep", degrees.ep, "the model's", model.ffn.experts, "experts"))
-        cuts.append(("plan.etp", "etp", degrees.etp, "the expert width", model.ffn.expert.hidden, "channels"))
-        if model.ffn.shared is not None and not degrees.splits_tokens:
-            cuts.append(
-                (
-                    "plan.tp",
-                    "tp",
-                    degrees.tp,
-                    "the shared experts' width",
-                    model.ffn.shared.hidden,
-                    "channels",
-                )
-            )
-    else:
-        cuts.append(("plan.tp", "tp", degrees.tp, "the MLP width", model.ffn.hidden, "channels"))
-    found = [
-        (
-            path,
-            f"{axis} {degree} does not divide {whose} {total:,} {what}; use {axis}: {_near(total, degree)}",
-        )
-        for path, axis, degree, whose, total, what in cuts
-        if total % degree
-    ]
-    if model.moe is None and degrees.ep > 1:
-        found.append(("plan.ep", f"ep is {degrees.ep}, but the model has no experts; use ep: 1"))
-    if model.kv_heads % degrees.tp and degrees.tp % model.kv_heads:
-        fits = _near(model.kv_heads, degrees.tp)
-        found.append(("plan.tp", f"tp {degrees.tp} and {model.kv_heads} kv_heads do not divide; use tp: {fits}"))
-    if workload.batch % degrees.dp:
-        lower = workload.batch // degrees.dp * degrees.dp
-        fits = f"{lower} or {lower + degrees.dp}" if lower else f"{degrees.dp}"
-        found.append(
-            (
-                "workload.batch",
-                f"{workload.batch} sequences do not divide over dp {degrees.dp} replicas; use {fits}",
-            )
-        )
-    return tuple(found)
-
-
-def _near(total: int, wanted: int) -> str:
-    """The divisors of `total` next to `wanted`, below and above."""
-    divisors = [d for d in range(1, min(total, 4 * wanted) + 1) if total % d == 0]
-    below, above = [d for d in divisors if d < wanted], [d for d in divisors if d > wanted]
-    return " or ".join(str(d) for d in below[-1:] + above[:1])

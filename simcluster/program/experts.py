@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from simcluster.kernels import ElementWise, ExpertLayer
-from simcluster.model.transformer import Moe
+from simcluster.model.transformer import Mlp, Moe
 from simcluster.plan.share import Share
+from simcluster.program.chunks import lower_in_chunks
 from simcluster.program.mlp import dense_block
 from simcluster.program.program import Copies
 from simcluster.program.projection import projection
-from simcluster.program.stream import norm, normed_bytes, residual, stream_bytes
+from simcluster.program.stream import add_lanes, lower_norm, residual, stream_bytes
 from simcluster.program.tape import Tape
 
 
@@ -30,35 +31,70 @@ def lower_moe(tape: Tape, share: Share, moe: Moe) -> None:
     tokens, hidden = share.expert_tokens, model.hidden
     copies = tokens * moe.top_k
     reduced, dispatched = types.bytes_of("communication"), types.bytes_of("dispatch")
-    compute = types.bytes_of("compute")
+    late = share.execution.overlap_shared_experts and degrees.ep > 1
 
-    tape.compute("norm", norm(share, share.tokens), makes={"normed": normed_bytes(share, share.tokens)})
+    lower_norm(tape, share, None if degrees.splits_tokens else "moe")
     _lower_router(tape, share, moe, tokens)
-    if moe.shared is not None:
-        cut = 1 if degrees.splits_tokens else degrees.tp
-        dense_block(tape, share, moe.shared, cut=cut, tokens=tokens, names=("moe.shared",) * 3)
-        tape.rename("block", "shared")
+    if moe.shared is not None and not late:
+        _lower_shared(tape, share, moe.shared, tokens)
     layers = expert_layers(share, moe, copies * degrees.etp if degrees.splits_tokens else copies)
     even = layers[0] if len(layers) == 1 else None
     permute_out = ElementWise(
-        read_bytes=tokens * hidden * compute, write_bytes=copies * hidden * dispatched, within=even
+        read_bytes=tokens * hidden * types.bytes_of("compute"), write_bytes=copies * hidden * dispatched, within=even
     )
-    tape.compute("moe.permute", permute_out, makes={"copies": copies * hidden * dispatched}, frees=("normed", "logits"))
-    chosen = Copies(top_k=moe.top_k, experts=moe.experts, token_bytes=hidden * dispatched)
-    _lower_dispatch(tape, share, copies, chosen)
-    _lower_experts(tape, layers)
-    _lower_combine(tape, share, copies, replace(chosen, token_bytes=hidden * reduced))
+    needed = moe.shared is not None and late
+    frees = ("logits",) if needed else ("normed", "logits")
+    tape.compute("moe.permute", permute_out, makes={"copies": copies * hidden * dispatched}, frees=frees)
+    permuted = tape.last
+    if moe.shared is not None and late:
+        tape.beside = True
+        _lower_shared(tape, share, moe.shared, tokens)
+        tape.beside = False
+        tape.free("normed")
+    tape.wait_for(permuted)
+    _lower_exchange(tape, share, moe, copies, permuted)
     permute_back = ElementWise(read_bytes=copies * hidden * reduced, write_bytes=tokens * hidden * reduced, within=even)
     tape.compute("moe.permute", permute_back, makes={"block": tokens * hidden * reduced}, frees=("outputs",))
     if moe.shared is not None:
         tape.free("shared")
-    stream = stream_bytes(share, share.tokens)
-    if degrees.splits_tokens and degrees.tp > 1:
+    if not degrees.splits_tokens:
+        add_lanes(tape, share, "moe", "etp")
+    elif degrees.tp > 1 and not share.execution.sequence_parallel:
+        stream = stream_bytes(share, share.tokens)
         tape.collective("moe.all_gather", "all_gather", "tp", stream, makes={"gathered": stream}, frees=("block",))
         tape.rename("gathered", "block")
-    elif not degrees.splits_tokens and degrees.etp > 1:
-        tape.collective("moe.all_reduce", "all_reduce", "etp", stream, makes={})
     tape.compute("residual", residual(share), makes={}, frees=("block",))
+
+
+def _lower_shared(tape: Tape, share: Share, mlp: Mlp, tokens: float) -> None:
+    """Shared experts, whole on each lane's tokens, or cut over tp where every lane has all; makes `shared`."""
+    cut = 1 if share.degrees.splits_tokens else share.degrees.tp
+    dense_block(tape, share, mlp, cut=cut, tokens=tokens, names=("moe.shared",) * 3)
+    tape.rename("block", "shared")
+
+
+def _lower_exchange(tape: Tape, share: Share, moe: Moe, copies: float, permuted: int) -> None:
+    """Dispatch, experts, combine: from `copies` to `outputs`, at once or in chunks."""
+    chunks = share.execution.dispatch_chunks if share.degrees.ep > 1 else 1
+    if chunks == 1:
+        _lower_chunk(tape, share, moe, copies)
+        return
+    size = share.model.hidden * share.model.precision.bytes_of("communication")
+    part = Tape(adds=share.model.precision.communication, stage=share.stage)
+    part.begin({"copies": copies / chunks * share.model.hidden * share.model.precision.bytes_of("dispatch")})
+    _lower_chunk(part, share, moe, copies / chunks)
+    tape.begin({"outputs": copies * size})
+    lower_in_chunks(tape, part.operations, chunks, permuted)
+    tape.free("copies")
+
+
+def _lower_chunk(tape: Tape, share: Share, moe: Moe, copies: float) -> None:
+    """Dispatch, experts and combine of `copies` token copies of a rank."""
+    types, hidden, degrees = share.model.precision, share.model.hidden, share.degrees
+    chosen = Copies(top_k=moe.top_k, experts=moe.experts, token_bytes=hidden * types.bytes_of("dispatch"))
+    _lower_dispatch(tape, share, copies, chosen)
+    _lower_experts(tape, expert_layers(share, moe, copies * degrees.etp if degrees.splits_tokens else copies))
+    _lower_combine(tape, share, copies, replace(chosen, token_bytes=hidden * types.bytes_of("communication")))
 
 
 def _lower_router(tape: Tape, share: Share, moe: Moe, tokens: float) -> None:

@@ -21,14 +21,17 @@ def lower_generation(share: Share, layout: Layout, most: int) -> Program:
     """
     workload = share.workload
     programs = [lower(replace(share, workload=workload.prefill()), layout)]
-    segments = [Segment(name="prefill", first=0, times=1, length=workload.length)]
+    segments = [
+        Segment(name="prefill", first=0, times=1, length=workload.length, microbatches=programs[0].microbatches)
+    ]
     operations: list[Operation] = list(programs[0].operations)
     full = [] if share.model.window is None else [int(share.model.window - workload.length)]
     for first, last in blocks(workload.output - 1, most, full):
         context = workload.length + (first + last) / 2
         program = lower(replace(share, workload=workload.decode(context)), layout)
         times = last - first + 1
-        segments.append(Segment(name="decode", first=len(operations), times=times, length=context))
+        parts = program.microbatches
+        segments.append(Segment(name="decode", first=len(operations), times=times, length=context, microbatches=parts))
         operations += [_moved(operation, len(operations), times) for operation in program.operations]
         programs.append(program)
     groups = {axis: found for program in programs for axis, found in program.groups.items()}
@@ -55,6 +58,5 @@ def blocks(steps: int, most: int, bends: Sequence[int] = ()) -> tuple[tuple[int,
 
 
 def _moved(operation: Operation, by: int, times: int) -> Operation:
-    """The operation `by` places later in the program; the first of a step waits for the step before it."""
-    after = tuple(index + by for index in operation.after) or (by - 1,)
-    return replace(operation, after=after, times=times)
+    """The operation `by` places later in the program."""
+    return replace(operation, after=tuple(index + by for index in operation.after), times=times)

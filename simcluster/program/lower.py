@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 
 from simcluster.kernels import BYTES_PER_ELEMENT, ElementWise
 from simcluster.model.transformer import Mlp, Moe
@@ -12,24 +13,61 @@ from simcluster.plan.share import Share
 from simcluster.program.attention import lower_attention
 from simcluster.program.experts import lower_moe
 from simcluster.program.mlp import lower_mlp
-from simcluster.program.program import Collective, Compute, Program
+from simcluster.program.program import Collective, Compute, Operation, Program
 from simcluster.program.projection import projection
-from simcluster.program.stream import norm, normed_bytes, stream_bytes
+from simcluster.program.stream import add_lanes, norm, normed_bytes, stream_bytes
 from simcluster.program.tape import Tape
+from simcluster.program.turns import in_turns
 
 
 @lru_cache(maxsize=16)
 def lower(share: Share, layout: Layout) -> Program:
-    """The program of one step: embedding, every layer's attention and feed-forward part, head.
+    """The program of one step: embedding, every layer's attention and feed-forward part, head, stage after stage.
 
     Embedding and head exist only with a vocabulary.  Every layer has its own operations, which carry its index; those
-    of equal layers are made once and copied.  The last few programs are kept: a sweep over hardware replays the same
-    one.
+    of equal layers are made once and copied.  A stage sends each microbatch's residual stream to the next one, whose
+    first operation needs it.  The last few programs are kept: a sweep over hardware replays the same one.
     """
-    tape = Tape(adds=share.model.precision.communication)
-    _lower_embedding(tape, share)
+    operations: list[Operation] = []
+    sends: list[int] = []
+    for stage in range(share.degrees.pp):
+        mine, first = _lower_stage(share.at(stage)), len(operations)
+        if share.execution.halves == 2:
+            mine = in_turns(mine)
+        waiting = iter(sends)
+        for one in mine:
+            needs = tuple(first + need for need in one.after) or tuple(islice(waiting, 1))
+            operations.append(one if needs == one.after else replace(one, after=needs))
+        sends = [first + place for place, one in enumerate(mine) if isinstance(one, Collective) and one.axis == "pp"]
+    if share.workload.host_overhead_s:
+        opening = operations[0]
+        assert isinstance(opening, Compute)
+        operations[0] = replace(opening, host_s=share.workload.host_overhead_s)
+    axes: list[Axis] = [operation.axis for operation in operations if isinstance(operation, Collective)]
+    return Program(
+        operations=tuple(operations),
+        groups={axis: layout.senders() if axis == "pp" else layout.groups(axis) for axis in dict.fromkeys(axes)},
+        ranks=share.degrees.gpus,
+        steps=share.workload.steps,
+        tokens=share.workload.tokens,
+        shares=share.expert_shares,
+        stages=share.degrees.pp,
+        microbatches=share.microbatches,
+        chained=share.workload.phase == "decode",
+        communication_sms=share.execution.communication_sms,
+        communication_memory=share.execution.communication_memory,
+    )
+
+
+def _lower_stage(share: Share) -> list[Operation]:
+    """What a rank of a stage does with one microbatch, or one half of it."""
+    tape = Tape(adds=share.model.precision.communication, stage=share.stage)
+    if share.is_first:
+        _lower_embedding(tape, share)
+    else:
+        tape.begin({"residual": stream_bytes(share, share.stream_tokens)})
     lowered: dict[tuple[int | None, Mlp | Moe], range] = {}
-    for layer in range(share.layers):
+    for layer in share.layers:
         tape.layer = layer
         kind = share.model.window_of(layer), share.model.ffn_of(layer)
         if kind in lowered:
@@ -39,20 +77,12 @@ def lower(share: Share, layout: Layout) -> Program:
         _lower_layer(tape, share, layer)
         lowered[kind] = range(first, len(tape.operations))
     tape.layer = None
-    _lower_head(tape, share)
-    if share.workload.host_overhead_s:
-        opening = tape.operations[0]
-        assert isinstance(opening, Compute)
-        tape.operations[0] = replace(opening, host_s=share.workload.host_overhead_s)
-    axes: list[Axis] = [operation.axis for operation in tape.operations if isinstance(operation, Collective)]
-    return Program(
-        operations=tuple(tape.operations),
-        groups={axis: layout.groups(axis) for axis in dict.fromkeys(axes)},
-        ranks=share.degrees.gpus,
-        steps=share.workload.steps,
-        tokens=share.workload.tokens,
-        shares=share.expert_shares,
-    )
+    if share.is_last:
+        _lower_head(tape, share)
+    else:
+        stream = stream_bytes(share, share.stream_tokens)
+        tape.collective("pipeline.send", "send_recv", "pp", stream, makes={})
+    return tape.operations
 
 
 def _lower_layer(tape: Tape, share: Share, layer: int) -> None:
@@ -70,14 +100,14 @@ def _lower_embedding(tape: Tape, share: Share) -> None:
     Without a vocabulary the step starts from the residual stream as given.
     """
     model, types = share.model, share.model.precision
-    stream = stream_bytes(share, share.tokens)
     if model.vocab is None:
-        tape.begin({"residual": stream})
+        tape.begin({"residual": stream_bytes(share, share.stream_tokens)})
         return
+    stream = stream_bytes(share, share.tokens)
     rows = share.tokens * model.hidden * types.bytes_of("vocabulary") / share.degrees.tp
-    tape.compute("embedding", ElementWise(read_bytes=rows, write_bytes=stream), makes={"residual": stream})
-    if share.degrees.tp > 1:
-        tape.collective("embedding.all_reduce", "all_reduce", "tp", stream, makes={})
+    tape.compute("embedding", ElementWise(read_bytes=rows, write_bytes=stream), makes={"block": stream})
+    add_lanes(tape, share, "embedding", "tp")
+    tape.rename("block", "residual")
 
 
 def _lower_head(tape: Tape, share: Share) -> None:

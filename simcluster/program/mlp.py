@@ -6,18 +6,17 @@ from simcluster.kernels import ElementWise
 from simcluster.model.transformer import Mlp
 from simcluster.plan.share import Share
 from simcluster.program.projection import projection
-from simcluster.program.stream import norm, normed_bytes, residual, stream_bytes
+from simcluster.program.stream import add_lanes, lower_norm, residual, stream_bytes
 from simcluster.program.tape import Tape
 
 
 def lower_mlp(tape: Tape, share: Share, mlp: Mlp) -> None:
-    """Norm, up, activation, down, all-reduce, residual."""
-    tokens = share.tokens
-    tape.compute("norm", norm(share, tokens), makes={"normed": normed_bytes(share, tokens)})
-    dense_block(tape, share, mlp, cut=share.degrees.tp, tokens=tokens, names=("mlp.up", "mlp.activation", "mlp.down"))
+    """Norm, up, activation, down, addition over tp, residual."""
+    lower_norm(tape, share, "mlp")
+    names = ("mlp.up", "mlp.activation", "mlp.down")
+    dense_block(tape, share, mlp, cut=share.degrees.tp, tokens=share.tokens, names=names)
     tape.free("normed")
-    if share.degrees.tp > 1:
-        tape.collective("mlp.all_reduce", "all_reduce", "tp", stream_bytes(share, tokens), makes={})
+    add_lanes(tape, share, "mlp", "tp")
     tape.compute("residual", residual(share), makes={}, frees=("block",))
 
 

@@ -28,8 +28,8 @@ ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
     "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
     "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
     "broadcast": ("ring", "tree"),
-    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup"),
-    "send_recv": ("direct",),
+    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup", "low-latency"),
+    "send_recv": ("direct", "one-way"),
 }
 """What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""
 
@@ -46,11 +46,12 @@ class Copies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compute:
-    """One kernel, run by every rank on its compute stream.
+    """One kernel, run by every rank of its pipeline `stage` on the compute stream.
 
     `layer` is None outside the layers.  `after` holds indices of earlier operations whose results it needs on the same
-    rank.  `live` holds the activations alive while it runs, in bytes by name, of the most loaded ranks; `received` is
-    how many of these bytes are received token copies or made of them.
+    rank, or of the send of the stage before.  `live` holds the activations alive while it runs, in bytes by name, of
+    the most loaded ranks; `received` is how many of these bytes are received token copies or made of them.  A kernel
+    that is meant to run `beside` communication shares the GPU with it.
 
     It stands for `times` runs in `times` steps.  The stream stands idle for `host_s` seconds before it.
 
@@ -67,11 +68,17 @@ class Compute:
     received: float = 0.0
     times: int = 1
     host_s: float = 0.0
+    stage: int = 0
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collective:
-    """One collective, run on the communication stream by every group of `axis` (ranks that differ only there).
+    """One collective, run on a communication stream by every group of `axis` (ranks that differ only there) in its
+    pipeline `stage`.
+
+    Exchanges of tokens over `ep` have a stream of their own, as they have communicators.  So have sends, on the axis
+    `pp`: every rank of the stage sends to the rank at the same place of the next one.
 
     `payload_bytes` is nccl-tests' size: the buffer of an all-reduce, the total output of an all-gather, each rank's
     whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `dtype` is what is added in an
@@ -96,6 +103,7 @@ class Collective:
     shares: tuple[float, ...] = ()
     received: float = 0.0
     times: int = 1
+    stage: int = 0
 
 
 Operation = Compute | Collective
@@ -109,21 +117,34 @@ def live_bytes(operation: Operation) -> float:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A step of a generation that stands for `times` such steps: the operations from index `first` to the next
-    segment's; `length` is the prefill's sequence or the decode step's context."""
+    segment's, run for each of its `microbatches`; `length` is the prefill's sequence or the decode step's context."""
 
     name: Literal["prefill", "decode"]
     first: int
     times: int
     length: float
+    microbatches: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Operations, by index, that are run one microbatch after another before anything else."""
+
+    operations: range
+    microbatches: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """The operations of one step, repeated `steps` times back to back by `ranks` ranks.
 
-    All ranks run the same operations; their order in the tuple is program order on both streams.  `tokens` is what one
-    step of all ranks together processes (prefill) or generates (decode).  `shares` holds each ep coordinate's part of
-    all token copies; empty: even.  `segments` are the steps of a generation; empty: all operations are one step.
+    All ranks of a pipeline stage run the same operations, once for each of `microbatches`; their order in the tuple is
+    program order on every stream.  `tokens` is what one step of all ranks together processes (prefill) or generates
+    (decode).  `shares` holds each ep coordinate's part of all token copies; empty: even.  `segments` are the steps of a
+    generation; empty: all operations are one step.
+
+    Where `chained`, a microbatch needs what its last stage made of it in the step before, as decoding does.  Kernels
+    beside communication keep 1 - `communication_sms` of the compute and 1 - `communication_memory` of the bandwidth.
     """
 
     operations: tuple[Operation, ...]
@@ -133,28 +154,59 @@ class Program:
     tokens: int
     shares: tuple[float, ...] = ()
     segments: tuple[Segment, ...] = ()
+    stages: int = 1
+    microbatches: int = 1
+    chained: bool = False
+    communication_sms: float = 0.0
+    communication_memory: float = 0.0
 
     @property
-    def fullest(self) -> Operation:
-        """The operation that needs most activation memory, the first of equals."""
-        return max(self.operations, key=live_bytes)
-
-    @property
-    def flops(self) -> tuple[float, ...]:
-        """Counted FLOPs of one step on a rank of each ep coordinate; one number where all are equal."""
-        counted = [operation for operation in self.operations if isinstance(operation, Compute)]
-        same = fsum(op.times * op.kernel.flops for op in counted if not op.kernels)
-        uneven = [op for op in counted if op.kernels]
+    def parts(self) -> tuple[Part, ...]:
+        """The operations of each segment, or of the one step, and how often a step runs them."""
+        if not self.segments:
+            return (Part(operations=range(len(self.operations)), microbatches=self.microbatches),)
+        ends = [segment.first for segment in self.segments[1:]] + [len(self.operations)]
         return tuple(
-            same + fsum(op.times * op.kernels[at].flops for op in uneven) for at in range(len(self.shares) or 1)
+            Part(operations=range(segment.first, end), microbatches=segment.microbatches)
+            for segment, end in zip(self.segments, ends, strict=True)
         )
 
     @property
-    def activation_bytes(self) -> tuple[float, ...]:
-        """Most activation memory on a rank of each ep coordinate; one number where all are equal.
+    def everyone(self) -> Groups:
+        """Each rank for itself, stage by stage."""
+        return self.groups["pp"] if "pp" in self.groups else Groups(ranks=self.ranks, stride=1, size=1)
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """How often a rank of its stage runs each operation in a step: once for each microbatch and step it stands
+        for."""
+        return tuple(
+            part.microbatches * self.operations[index].times for part in self.parts for index in part.operations
+        )
+
+    def fullest(self, stage: int) -> Operation:
+        """The operation of a stage that needs most activation memory, the first of equals."""
+        return max((one for one in self.operations if one.stage == stage), key=live_bytes)
+
+    @property
+    def flops(self) -> tuple[tuple[float, ...], ...]:
+        """Counted FLOPs of one step by stage, on a rank of each ep coordinate; one number where all are equal."""
+        return tuple(self._flops(stage) for stage in range(self.stages))
+
+    def _flops(self, stage: int) -> tuple[float, ...]:
+        mine = [(one, count) for one, count in zip(self.operations, self.runs, strict=True) if one.stage == stage]
+        counted = [(one, count) for one, count in mine if isinstance(one, Compute)]
+        same = fsum(count * op.kernel.flops for op, count in counted if not op.kernels)
+        uneven = [(op.kernels, count) for op, count in counted if op.kernels]
+        return tuple(
+            same + fsum(count * kernels[at].flops for kernels, count in uneven) for at in range(len(self.shares) or 1)
+        )
+
+    def activation_bytes(self, stage: int) -> tuple[float, ...]:
+        """Most activation memory on a stage's rank of each ep coordinate; one number where all are equal.
 
         A rank has P_j / max(P) of the received copies' bytes that the most loaded has.
         """
-        moments = {(live_bytes(operation), operation.received) for operation in self.operations}
+        moments = {(live_bytes(one), one.received) for one in self.operations if one.stage == stage}
         missing = [1 - share / max(self.shares) for share in self.shares] or [0.0]
         return tuple(max(live - part * received for live, received in moments) for part in missing)

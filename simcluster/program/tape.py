@@ -16,11 +16,13 @@ class Tape:
     Tensors are named: an operation `makes` tensors (bytes by name), which live until an operation that `frees` them has
     run.  Making a name that is alive is a mistake of the lowering.  Tensors made as `received` hold token copies that
     ranks received, or what was made of them, in the size they have on the most loaded ranks.  `adds` is the type that
-    reductions add.
+    reductions add, `stage` the pipeline stage that runs all this.
     """
 
-    def __init__(self, adds: str = "bf16") -> None:
-        self._adds = adds
+    def __init__(self, adds: str = "bf16", stage: int = 0) -> None:
+        self._adds, self._stage = adds, stage
+        self._waits: tuple[int, ...] | None = None
+        self.beside = False
         self.operations: list[Operation] = []
         self.layer: int | None = None
         self._alive: dict[str, float] = {}
@@ -48,6 +50,8 @@ class Tape:
                 after=self._previous(),
                 live=live,
                 received=self._received_bytes(),
+                stage=self._stage,
+                beside=self.beside,
             )
         )
 
@@ -81,9 +85,15 @@ class Tape:
                 back=back,
                 shares=shares,
                 received=self._received_bytes(),
+                stage=self._stage,
             )
         )
         self._free(frees)
+
+    def append(self, operation: Operation) -> None:
+        """An operation of a tape of its own, beside whose tensors all that is alive here is alive."""
+        both = operation.received + self._received_bytes()
+        self.operations.append(replace(operation, live={**self._alive, **operation.live}, received=both))
 
     def repeat(self, places: range) -> None:
         """The operations at `places` once more, in the current layer; they leave alive what they found alive."""
@@ -91,6 +101,15 @@ class Tape:
         for operation in self.operations[places.start : places.stop]:
             after = tuple(index + by for index in operation.after) or self._previous()
             self.operations.append(replace(operation, layer=self.layer, after=after))
+
+    @property
+    def last(self) -> int:
+        """The index of the last operation."""
+        return len(self.operations) - 1
+
+    def wait_for(self, *indices: int) -> None:
+        """Let the next operation need these instead of the one before it."""
+        self._waits = indices
 
     def begin(self, tensors: dict[str, float]) -> None:
         """Tensors that are alive before the first operation."""
@@ -109,7 +128,11 @@ class Tape:
             self._received.add(new)
 
     def _previous(self) -> tuple[int, ...]:
-        return (len(self.operations) - 1,) if self.operations else ()
+        """What the next operation needs."""
+        waits, self._waits = self._waits, None
+        if waits is not None:
+            return waits
+        return (self.last,) if self.operations else ()
 
     def _received_bytes(self) -> float:
         return sum(self._alive[name] for name in sorted(self._received))

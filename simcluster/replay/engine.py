@@ -1,4 +1,4 @@
-"""The replay: every track walks the program on two streams; a clock turns work into spans.
+"""The replay: every track walks its stage of the program on its streams; a clock turns work into spans.
 
 Streams are order edges: an operation starts when its predecessor on its stream and the operations it needs are done.
 Kernels of a rank contend with nothing, so a track's clock runs ahead through them and meets the event loop only where a
@@ -7,8 +7,9 @@ collective waits for it.  A collective starts when all members have arrived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
+import numpy as np
 import simpy
 
 from simcluster.errors import BrokenLawError
@@ -19,13 +20,14 @@ from simcluster.timeline.timeline import Folding, Timeline, Wiring
 
 Stream = Generator[simpy.Event, object, None]
 
+STREAMS = ("compute", "communication", "exchange", "send")
+"""Kernels, collectives inside a replica, exchanges of tokens between experts, sends to the next stage."""
+
 
 def replay(schedule: Schedule, folding: Folding, wired: Callable[[], Wiring]) -> Timeline:
     """Run `schedule`; every layer of every track gets its own spans."""
     run = _Run(schedule)
-    for track in range(len(schedule.tracks)):
-        run.env.process(run.compute_stream(track))
-        run.env.process(run.communication_stream(track))
+    run.start()
     run.env.run()
     return run.timeline(folding, wired)
 
@@ -44,9 +46,9 @@ class _Encounter:
 class _Run:
     """The state of one replay: the clock, the network, who has arrived where, and the spans so far.
 
-    Kernels somebody waits for and encounters are kept by (step, index of the operation, track or party).  At each
-    `boundary`, the first kernel of a segment of a generation, all ranks meet: a step starts when the one before it has
-    ended everywhere.
+    Kernels somebody waits for and encounters are kept by (round, index of the operation, track or party).  Before each
+    part of the program but the first, a segment of a generation, all tracks meet: a step starts when the one before it
+    has ended everywhere.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -54,100 +56,123 @@ class _Run:
         self.schedule, self.program = schedule, schedule.program
         self.network = Network(self.env, schedule.wires)
         self.recording = Recording()
-        self.party_of = {axis: parties.of_track.tolist() for axis, parties in schedule.parties.items()}
-        self.members = {axis: parties.members.tolist() for axis, parties in schedule.parties.items()}
+        self.members = {place: parties.members.tolist() for place, parties in schedule.parties.items()}
         self.kernel_done: dict[tuple[int, int, int], simpy.Event] = {}
         self.encounters: dict[tuple[int, int, int], _Encounter] = {}
-        self.boundary = {segment.first: _Encounter(self.env) for segment in self.program.segments[1:]}
+        self.stages = range(self.program.stages)
+        self.streams = {name: [schedule.streams(stage, name) for stage in self.stages] for name in STREAMS}
+        tracks, count = len(schedule.tracks), sum(any(map(any, streams)) for streams in self.streams.values())
+        self.meetings = [_Encounter(self.env) for _ in self.program.parts[1:]]
+        self.expected = tracks * count
 
-    def compute_stream(self, track: int) -> Stream:
+    def start(self) -> None:
+        """One process for each stream of each track."""
+        for track, stage in enumerate(self.schedule.stage.tolist()):
+            self.env.process(self.compute_stream(track, self.streams["compute"][stage]))
+            for name in STREAMS[1:]:
+                if any(map(any, self.streams[name])):
+                    self.env.process(self.communication_stream(track, self.streams[name][stage]))
+
+    def compute_stream(self, track: int, parts: list[list[int]]) -> Stream:
         """Kernels in program order, each after the collectives it needs."""
         clock = 0.0
         schedule = self.schedule
-        seconds = {index: float(each[track]) for index, each in schedule.seconds.items()}
+        seconds = {index: float(schedule.seconds[index][track]) for part in parts for index in part}
         idle = schedule.host_s
-        for step in range(self.program.steps):
-            for index in schedule.kernels:
-                if index in self.boundary:
-                    if clock > self.env.now:
-                        yield self.env.timeout(clock - self.env.now)
-                    yield self._all_meet(index)
-                    clock = self.env.now
-                for need in schedule.needs[index]:
-                    done = self._done(step, need, track)
-                    if done is not None:
-                        if not done.processed:
+        for number, kernels in enumerate(parts):
+            if number:
+                if clock > self.env.now:
+                    yield self.env.timeout(clock - self.env.now)
+                yield self._all_meet(number)
+                clock = self.env.now
+            for step, turn in self._rounds(number):
+                for index in kernels:
+                    for need in schedule.needs[index]:
+                        done = self._done(turn, need, track)
+                        if done is not None:
+                            if not done.processed:
+                                yield done
+                            ended = done.value
+                            assert isinstance(ended, float)
+                            clock = max(clock, ended)
+                    start = clock + idle.get(index, 0.0)
+                    clock = start + seconds[index]
+                    self.recording.add(track, step, index, start, start, clock)
+                    if index in schedule.awaited:
+                        if clock > self.env.now:
+                            yield self.env.timeout(clock - self.env.now)
+                        clock = self.env.now
+                        self._kernel_done(turn, index, track).succeed(clock)
+
+    def communication_stream(self, track: int, parts: list[list[int]]) -> Stream:
+        """Collectives, or sends, in program order, each after the kernels it needs."""
+        collectives = self.schedule.collectives
+        party_of = {index: self.schedule.party(index, track) for part in parts for index in part}
+        for number, part in enumerate(parts):
+            if number:
+                yield self._all_meet(number)
+            for step, turn in self._rounds(number):
+                for index in part:
+                    collective, party = collectives[index], party_of[index]
+                    for need in self.schedule.needs[index]:
+                        done = self._done(turn, need, track)
+                        if done is not None and not done.processed:
                             yield done
-                        ended = done.value
-                        assert isinstance(ended, float)
-                        clock = max(clock, ended)
-                start = clock + idle.get(index, 0.0)
-                clock = start + seconds[index]
-                self.recording.add(track, step, index, start, start, clock)
-                if index in schedule.awaited:
-                    if clock > self.env.now:
-                        yield self.env.timeout(clock - self.env.now)
-                    clock = self.env.now
-                    self._kernel_done(step, index, track).succeed(clock)
+                    arrive = self.env.now
+                    encounter = self._encounter(turn, index, party)
+                    encounter.arrived += 1
+                    if encounter.arrived == self.members[collective.axis, collective.stage][party]:
+                        encounter.start_s = arrive
+                        meeting = self.schedule.meetings[index][party]
+                        self.network.start(meeting.traffic, meeting.payload_bytes, encounter.done)
+                    yield encounter.done
+                    self.recording.add(track, step, index, arrive, encounter.start_s, self.env.now)
 
-    def communication_stream(self, track: int) -> Stream:
-        """Collectives in program order, each after the kernels it needs."""
-        waiting = list(self.boundary)
-        for step in range(self.program.steps):
-            for index, collective in self.schedule.collectives.items():
-                while waiting and index > waiting[0]:
-                    yield self._all_meet(waiting.pop(0))
-                for need in self.schedule.needs[index]:
-                    done = self._done(step, need, track)
-                    if done is not None and not done.processed:
-                        yield done
-                arrive = self.env.now
-                party = self.party_of[collective.axis][track]
-                encounter = self._encounter(step, index, party)
-                encounter.arrived += 1
-                if encounter.arrived == self.members[collective.axis][party]:
-                    encounter.start_s = arrive
-                    meeting = self.schedule.meetings[index][party]
-                    self.network.start(meeting.traffic, meeting.payload_bytes, encounter.done)
-                yield encounter.done
-                self.recording.add(track, step, index, arrive, encounter.start_s, self.env.now)
-        for first in waiting:
-            yield self._all_meet(first)
+    def _rounds(self, part: int) -> Iterator[tuple[int, int]]:
+        """The step and the number of each round of a part."""
+        each = self.program.parts[part].microbatches
+        return ((turn // each, turn) for turn in range(self.program.steps * each))
 
-    def _all_meet(self, first: int) -> simpy.Event:
-        """The event that fires when both streams of every track have come to the operation `first`."""
-        meeting = self.boundary[first]
+    def _all_meet(self, part: int) -> simpy.Event:
+        """The event that fires when all streams of every track have come to a part of the program."""
+        meeting = self.meetings[part - 1]
         meeting.arrived += 1
-        if meeting.arrived == 2 * len(self.schedule.tracks):
+        if meeting.arrived == self.expected:
             meeting.done.succeed()
         return meeting.done
 
-    def _done(self, step: int, need: Need, track: int) -> simpy.Event | None:
-        """The event that ends the needed operation; None before the first step."""
+    def _done(self, turn: int, need: Need, track: int) -> simpy.Event | None:
+        """The event that ends the needed operation; None before the first round."""
         back, index = need
-        if step < back:
+        if turn < back:
             return None
+        runner = int(self.schedule.last_track[track]) if back and self.program.stages > 1 else track
         if index in self.schedule.kernels:
-            return self._kernel_done(step - back, index, track)
-        axis = self.schedule.collectives[index].axis
-        return self._encounter(step - back, index, self.party_of[axis][track]).done
+            return self._kernel_done(turn - back, index, runner)
+        return self._encounter(turn - back, index, self.schedule.party(index, runner)).done
 
-    def _kernel_done(self, step: int, index: int, track: int) -> simpy.Event:
-        event = self.kernel_done.get((step, index, track))
+    def _kernel_done(self, turn: int, index: int, track: int) -> simpy.Event:
+        event = self.kernel_done.get((turn, index, track))
         if event is None:
-            event = self.kernel_done[step, index, track] = self.env.event()
+            event = self.kernel_done[turn, index, track] = self.env.event()
         return event
 
-    def _encounter(self, step: int, index: int, party: int) -> _Encounter:
-        encounter = self.encounters.get((step, index, party))
+    def _encounter(self, turn: int, index: int, party: int) -> _Encounter:
+        encounter = self.encounters.get((turn, index, party))
         if encounter is None:
-            encounter = self.encounters[step, index, party] = _Encounter(self.env)
+            encounter = self.encounters[turn, index, party] = _Encounter(self.env)
         return encounter
 
     def timeline(self, folding: Folding, wired: Callable[[], Wiring]) -> Timeline:
         """The finished run; everything the program holds must have run, and every wire carried its bytes."""
         program, schedule = self.program, self.schedule
-        if len(self.recording) != len(schedule.tracks) * program.steps * len(program.operations):
+        tracks = np.bincount(schedule.stage, minlength=program.stages)
+        rows = sum(
+            int(tracks[program.operations[index].stage]) * part.microbatches
+            for part in program.parts
+            for index in part.operations
+        )
+        if len(self.recording) != program.steps * rows:
             raise BrokenLawError(f"the replay stopped before the program's end; waiting: {self._waiting()}")
         links = self.network.loads()
         timeline = self.recording.timeline(
@@ -165,8 +190,10 @@ class _Run:
     def _waiting(self) -> str:
         """The first few encounters that never ended, with the ranks of their groups."""
         stuck = [key for key, encounter in self.encounters.items() if not encounter.done.triggered]
-        return "; ".join(
-            f"{self.schedule.collectives[index].name} of step {step} among ranks "
-            f"{self.schedule.parties[self.schedule.collectives[index].axis].name[party]}"
-            for step, index, party in stuck[:5]
-        )
+        found = []
+        for turn, index, party in stuck[:5]:
+            one = self.schedule.collectives[index]
+            found.append(
+                f"{one.name}, run {turn}, among ranks {self.schedule.parties[one.axis, one.stage].name[party]}"
+            )
+        return "; ".join(found)

@@ -14,16 +14,15 @@ from itertools import pairwise
 import numpy as np
 
 from simcluster.errors import BrokenLawError
-from simcluster.program.program import Axis
 from simcluster.replay.refinement import Colours, Relation, alike, coloured, numbered, refined
-from simcluster.replay.schedule import Meeting, Parties, Schedule
+from simcluster.replay.schedule import Meeting, Parties, Place, Schedule
 from simcluster.timeline.timeline import Tracks
 from simcluster.traffic.crossings import Crossings, Floats, Ints
 from simcluster.traffic.traffic import Leg
 from simcluster.traffic.wires import Wires
 
 Meetings = tuple[Meeting, ...]
-"""One collective of every group of an axis."""
+"""One collective of every group of an axis in a stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,10 +52,10 @@ def folded(whole: Schedule) -> Fold:
         background=background,
         demand=demand,
     )
-    party = {axis: classes["party"][parts.groups[axis]] for axis in whole.parties}
+    party = {place: classes["party"][parts.groups[place]] for place in whole.parties}
     built: dict[int, Meetings] = {}
-    for number, (axis, meetings) in enumerate(parts.patterns):
-        leading = _firsts(numbered(party[axis])).tolist()
+    for number, (place, meetings) in enumerate(parts.patterns):
+        leading = _firsts(numbered(party[place])).tolist()
         built[id(meetings)] = tuple(
             _folded_meeting(meetings[group], parts.flows_of(number, group), classes["flow"], quotient, column)
             for group in leading
@@ -65,8 +64,10 @@ def folded(whole: Schedule) -> Fold:
         whole,
         wires=small,
         tracks=tracks,
+        stage=whole.stage[tracks.first],
+        last_track=tracks.of_rank[whole.last_track[tracks.first]],
         seconds={index: each[tracks.first] for index, each in whole.seconds.items()},
-        parties={axis: _parties(whole.parties[axis], party[axis], tracks) for axis in whole.parties},
+        parties={place: _parties(whole.parties[place], party[place], tracks) for place in whole.parties},
         meetings={index: built[id(meetings)] for index, meetings in whole.meetings.items()},
     )
     return Fold(schedule=schedule, column=column)
@@ -81,23 +82,24 @@ class _Parts:
 
     def __init__(self, whole: Schedule) -> None:
         self.whole = whole
-        self.groups: dict[Axis, Ints] = {}
+        self.groups: dict[Place, Ints] = {}
         self.party_count = 0
-        for axis, parties in whole.parties.items():
-            self.groups[axis] = self.party_count + np.arange(len(parties.count))
+        for where, parties in whole.parties.items():
+            self.groups[where] = self.party_count + np.arange(len(parties.count))
             self.party_count += len(parties.count)
-        distinct = {id(meetings): (whole.collectives[i].axis, meetings) for i, meetings in whole.meetings.items()}
-        self.patterns: tuple[tuple[Axis, Meetings], ...] = tuple(distinct.values())
+        met = {index: whole.collectives[index] for index in whole.meetings}
+        distinct = {id(whole.meetings[i]): ((one.axis, one.stage), whole.meetings[i]) for i, one in met.items()}
+        self.patterns: tuple[tuple[Place, Meetings], ...] = tuple(distinct.values())
         self._starts: dict[tuple[int, int], list[int]] = {}
         legs: list[Leg] = []
         owners: list[tuple[int, int, int]] = []  # of each leg: its pattern, its place, its group
         flows = 0
-        for number, (axis, meetings) in enumerate(self.patterns):
+        for number, (where, meetings) in enumerate(self.patterns):
             for group, meeting in enumerate(meetings):
                 starts = [flows]
                 for place, leg in enumerate(meeting.traffic.legs):
                     legs.append(leg)
-                    owners.append((number, place, int(self.groups[axis][group])))
+                    owners.append((number, place, int(self.groups[where][group])))
                     flows += leg.flows.count
                     starts.append(flows)
                 self._starts[number, group] = starts
@@ -115,7 +117,7 @@ class _Parts:
         flow has to go, a wire's class and capacity."""
         whole = self.whole
         kernels = {id(each): each for each in whole.seconds.values()}
-        ranks = coloured(np.zeros(len(whole.tracks), dtype=np.int64), *(alike(each) for each in kernels.values()))
+        ranks = coloured(whole.stage, *(alike(each) for each in kernels.values()))
         words = zip(whole.wires.kind, whole.wires.direction, strict=True)
         named = numbered(np.array([f"{kind} {way}" for kind, way in words]))
         return {
@@ -130,7 +132,7 @@ class _Parts:
         for number, groups in enumerate(self.groups.values()):
             colour[groups] = number
         payloads = [meeting.payload_bytes for _, meetings in self.patterns for meeting in meetings]
-        place = [int(one) for axis, _ in self.patterns for one in self.groups[axis]]
+        place = [int(one) for where, _ in self.patterns for one in self.groups[where]]
         of_pattern = np.repeat(np.arange(len(self.patterns)), [len(meetings) for _, meetings in self.patterns])
         np.add.at(colour, np.array(place, dtype=np.int64), coloured(of_pattern, alike(np.array(payloads))))
         facts = [alike(np.array([getattr(leg, name) for leg in self._legs], dtype=np.float64)) for name in _FACTS]
@@ -150,15 +152,18 @@ class _Parts:
 
     def relations(self) -> tuple[Relation, ...]:
         whole = self.whole
-        members = [
-            Relation(
-                kinds=("rank", "party"),
-                one=np.arange(len(whole.tracks)),
-                other=self.groups[axis][parties.of_track],
-                mark=np.zeros(len(whole.tracks), dtype=np.int64),
-            )
-            for axis, parties in whole.parties.items()
-        ]
+        members = []
+        for place, parties in whole.parties.items():
+            for of_track in (parties.of_track, parties.to_track):
+                there = np.flatnonzero(of_track >= 0)
+                if len(there):
+                    other = self.groups[place][of_track[there]]
+                    mark = np.zeros(len(there), dtype=np.int64)
+                    members.append(Relation(kinds=("rank", "party"), one=there, other=other, mark=mark))
+        if whole.program.stages > 1 and whole.program.chained:
+            every = np.arange(len(whole.tracks))
+            mark = np.zeros(len(every), dtype=np.int64)
+            members.append(Relation(kinds=("rank", "rank"), one=every, other=whole.last_track, mark=mark))
         counts = [leg.flows.count for leg in self._legs]
         owner = np.repeat(self._owner[:, 2], counts)
         belonging = Relation(
@@ -221,7 +226,9 @@ def _parties(whole: Parties, party_class: Ints, tracks: Tracks) -> Parties:
     number = numbered(party_class)
     names = tuple(whole.name[group] for group in _firsts(number).tolist())
     count = np.bincount(number, weights=whole.count).astype(np.int64)
-    return Parties.of(number[whole.of_track[tracks.first]], count, names)
+    mine, gets = (of_track[tracks.first] for of_track in (whole.of_track, whole.to_track))
+    of_class, to_class = (np.where(group >= 0, number[group], -1) for group in (mine, gets))
+    return Parties.of(of_class, count, names, to_class)
 
 
 def _firsts(number: Ints) -> Ints:

@@ -11,6 +11,7 @@ from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.routes import CutOffError, Routes
 from simcluster.errors import InputError, Mistake, shortened
 from simcluster.gpu.gpu import Gpu, KernelTime
+from simcluster.kernels import Kernel
 from simcluster.program.program import Axis, Collective, Compute, Groups, Program
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import MOST_NODES, Tracks
@@ -30,13 +31,22 @@ def listed(program: Program, routes: Routes) -> Schedule:
     pricing = Pricing(cluster, lambda shape, group: routed(shape, group, routes))
     meetings = each_pattern(program, lambda op: _meetings(pricing, routes, program, op))
     kernels = kernel_times(program, cluster.gpu)
+    ranks = np.arange(program.ranks)
+    stage, last = np.zeros_like(ranks), ranks
+    if "pp" in program.groups:
+        senders = program.groups["pp"]
+        stage = senders.stage_of(ranks)
+        last = senders.firsts()[(program.stages - 1) * senders.per_stage + senders.of_rank(ranks) % senders.per_stage]
+    used = dict.fromkeys((op.axis, op.stage) for op in program.operations if isinstance(op, Collective))
     return Schedule(
         program=program,
         wires=Wires.listed(routes),
         tracks=Tracks.each(program.ranks),
+        stage=stage,
+        last_track=last,
         kernels=kernels,
         seconds=_seconds(program, cluster, kernels),
-        parties={axis: _parties(program, axis) for axis in program.groups},
+        parties={(axis, number): _parties(program, axis, number) for axis, number in used},
         meetings=meetings,
         node_bytes=node_bytes(cluster, program, meetings),
     )
@@ -50,7 +60,7 @@ def each_pattern(
     meetings = {}
     for index, op in enumerate(program.operations):
         if isinstance(op, Collective):
-            key = (op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back, op.shares)
+            key = (op.kind, op.axis, op.stage, op.payload_bytes, op.dtype, op.copies, op.back, op.shares)
             if key not in found:
                 found[key] = price(op)
             meetings[index] = found[key]
@@ -69,8 +79,18 @@ def payload_bytes(program: Program, op: Collective, rank: int) -> float:
 def kernel_times(program: Program, gpu: Gpu) -> dict[int, KernelTime]:
     """Every kernel's time on a healthy GPU, by index; of unequal ones that of the fullest rank."""
     computes = {i: op for i, op in enumerate(program.operations) if isinstance(op, Compute)}
-    by_kernel = {kernel: gpu.kernel_time(kernel) for kernel in {op.kernel: None for op in computes.values()}}
-    return {i: by_kernel[op.kernel] for i, op in computes.items()}
+    different = dict.fromkeys((op.kernel, op.beside) for op in computes.values())
+    times = {(kernel, beside): _time(program, gpu, kernel, beside=beside) for kernel, beside in different}
+    return {i: times[op.kernel, op.beside] for i, op in computes.items()}
+
+
+def _time(program: Program, gpu: Gpu, kernel: Kernel, *, beside: bool) -> KernelTime:
+    """A kernel's time; one that runs beside communication has what that leaves it of the SMs and of HBM."""
+    time = gpu.kernel_time(kernel)
+    if not beside:
+        return time
+    kept = {"compute": program.communication_sms, "memory": program.communication_memory}.get(time.bound, 0.0)
+    return replace(time, seconds=time.seconds / (1 - kept))
 
 
 def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime]) -> dict[int, Floats]:
@@ -84,21 +104,26 @@ def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime])
     for index, time in kernels.items():
         op = program.operations[index]
         assert isinstance(op, Compute)
-        work = op.kernels or op.kernel
+        work = op.kernels or op.kernel, op.beside
         if work not in by_work:
             each = np.full(program.ranks, time.seconds)
             if op.kernels:
                 place: Ints = program.groups["ep"].place_of(np.arange(program.ranks))
-                each = np.array([cluster.gpu.kernel_time(kernel).seconds for kernel in op.kernels])[place]
+                times = [_time(program, cluster.gpu, kernel, beside=op.beside) for kernel in op.kernels]
+                each = np.array([one.seconds for one in times])[place]
             by_work[work] = each * slowness
         found[index] = by_work[work]
     return found
 
 
-def _parties(program: Program, axis: Axis) -> Parties:
-    groups = program.groups[axis]
-    names = tuple(group[:8] for group in groups)
-    return Parties.of(groups.of_rank(np.arange(program.ranks)), np.ones(len(groups), dtype=np.int64), names)
+def _parties(program: Program, axis: Axis, stage: int) -> Parties:
+    """The groups of a stage; of pp its senders, and who of the next stage gets what they send."""
+    groups, ranks = program.groups[axis], np.arange(program.ranks)
+    each, mine = groups.per_stage, groups.stage_of(ranks)
+    number = groups.of_rank(ranks) % each
+    names = tuple(group[:8] for group in groups[stage * each : (stage + 1) * each])
+    receives = np.where(mine == stage + 1, number, -1) if axis == "pp" else None
+    return Parties.of(np.where(mine == stage, number, -1), np.ones(each, dtype=np.int64), names, receives)
 
 
 def _meetings(pricing: Pricing, routes: Routes, program: Program, op: Collective) -> tuple[Meeting, ...]:
@@ -108,16 +133,21 @@ def _meetings(pricing: Pricing, routes: Routes, program: Program, op: Collective
     first group, each loads its own ports as the first one does.  (Large: the bytes between nodes, which would differ
     from group to group, are not kept.)
     """
-    groups, cluster = program.groups[op.axis], routes.cluster
+    whole, cluster = program.groups[op.axis], routes.cluster
+    mine = slice(op.stage * whole.per_stage, (op.stage + 1) * whole.per_stage)
+    groups = whole[mine]
+    if op.axis == "pp":
+        after = whole[mine.stop : mine.stop + whole.per_stage]
+        groups = tuple((*sender, *receiver) for sender, receiver in zip(groups, after, strict=True))
 
     def priced(group: Group) -> Meeting:
         return meeting(pricing, cluster, op, group, payload_bytes(program, op, group[0]))
 
-    inside = cluster.domain_gpus % (groups.stride * groups.size) == 0 and cluster.nodes > MOST_NODES
-    if op.shares or not inside or type(groups) is not Groups:
+    inside = cluster.domain_gpus % (whole.stride * whole.size) == 0 and cluster.nodes > MOST_NODES
+    if op.shares or not inside or op.axis == "pp" or whole.stages > 1 or type(whole) is not Groups:
         return tuple(priced(group) for group in groups)
     first = priced(groups[0])
-    ports = routes.near_ports(groups.firsts()[:, None] + np.arange(groups.size) * groups.stride)
+    ports = routes.near_ports(whole.firsts()[:, None] + np.arange(whole.size) * whole.stride)
     used = np.unique(np.concatenate([leg.flows.wire for leg in first.traffic.legs]))
     if ports is None or not np.isin(used, ports[0]).all():
         return tuple(priced(group) for group in groups)

@@ -1,20 +1,22 @@
 """Folding before building: the schedule of a regular cluster and plan, straight from their radix.
 
-Every rank can be shifted onto every other (see cluster/clos.py), so there is one track, one party for each axis, and
-one column for each class of wires.
+Every rank of a pipeline stage can be shifted onto every other (see cluster/clos.py), so a stage has one track, one
+party for each axis, and one column for each class of wires.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from simcluster.cluster.clos import Clos, IrregularError
-from simcluster.program.program import Collective, Compute, Groups, Program
+from simcluster.program.program import Axis, Collective, Compute, Groups, Program
 from simcluster.replay.listed import each_pattern, kernel_times, meeting, node_bytes
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import Tracks
 from simcluster.traffic.roads import Roads
-from simcluster.traffic.wires import Wires
+from simcluster.traffic.stages import StageWires
 
 
 def regular(program: Program, clos: Clos) -> Schedule:
@@ -26,25 +28,48 @@ def regular(program: Program, clos: Clos) -> Schedule:
         raise IrregularError("groups that follow no stride")
     if unevenly_loaded(program):
         raise IrregularError(UNEVEN)
-    clos.check(block for groups in program.groups.values() for block in (groups.stride, groups.stride * groups.size))
-    roads = {axis: Roads(clos, groups) for axis, groups in program.groups.items()}
+    everyone = program.everyone
+    blocks = [groups.blocks for groups in (everyone, *program.groups.values())]
+    if None in blocks:
+        raise IrregularError("groups that follow no stride")
+    clos.check(block for each in blocks if each is not None for block in each)
+    wires = StageWires(clos, everyone)
+    roads = {axis: Roads(clos, _of_a_stage(groups), wires) for axis, groups in program.groups.items() if axis != "pp"}
+    first: dict[tuple[object, ...], Meeting] = {}
 
     def price(op: Collective) -> tuple[Meeting, ...]:
-        first = program.groups[op.axis][0]
-        return (meeting(roads[op.axis].pricing, cluster, op, first, op.payload_bytes),)
+        if op.axis == "pp":
+            sends = Roads(clos, _of_a_stage(everyone), wires, op.stage)
+            pair = (op.stage * everyone.per_stage, (op.stage + 1) * everyone.per_stage)
+            return (meeting(sends.pricing, cluster, op, pair, op.payload_bytes),)
+        key = (op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back)
+        if key not in first:
+            group = program.groups[op.axis][0]
+            first[key] = meeting(roads[op.axis].pricing, cluster, op, group, op.payload_bytes)
+        one = first[key]
+        return (replace(one, traffic=wires.moved(one.traffic, op.stage)),)
 
     meetings = each_pattern(program, price)
     kernels = kernel_times(program, cluster.gpu)
+    stages = np.arange(program.stages)
+    used = dict.fromkeys((op.axis, op.stage) for op in program.operations if isinstance(op, Collective))
     return Schedule(
         program=program,
-        wires=Wires.folded(clos),
-        tracks=Tracks.one(program.ranks),
+        wires=wires.wires,
+        tracks=Tracks.blocks(program.ranks, program.stages),
+        stage=stages,
+        last_track=np.full(program.stages, program.stages - 1),
         kernels=kernels,
-        seconds={index: np.array([time.seconds]) for index, time in kernels.items()},
-        parties={axis: _party(groups) for axis, groups in program.groups.items()},
+        seconds={index: np.full(program.stages, time.seconds) for index, time in kernels.items()},
+        parties={(axis, stage): _party(program.groups[axis], axis, stage) for axis, stage in used},
         meetings=meetings,
         node_bytes=node_bytes(cluster, program, meetings),
     )
+
+
+def _of_a_stage(groups: Groups) -> Groups:
+    """The groups of the first stage."""
+    return Groups(ranks=groups.ranks // groups.stages, stride=groups.stride, size=groups.size)
 
 
 UNEVEN = "unevenly popular experts"
@@ -55,5 +80,9 @@ def unevenly_loaded(program: Program) -> bool:
     return any(op.kernels if isinstance(op, Compute) else op.shares for op in program.operations)
 
 
-def _party(groups: Groups) -> Parties:
-    return Parties.of(np.zeros(1, dtype=np.int64), np.array([len(groups)]), (groups[0][:8],))
+def _party(groups: Groups, axis: Axis, stage: int) -> Parties:
+    """The one party of a stage's track, and of pp the next one's, which it sends to."""
+    stages = np.arange(groups.stages)
+    gets = np.where((stages == stage + 1) & (axis == "pp"), 0, -1)
+    name = (groups[stage * groups.per_stage][:8],)
+    return Parties.of(np.where(stages == stage, 0, -1), np.array([groups.per_stage]), name, gets)

@@ -17,8 +17,10 @@ from simcluster.replay.folding import folded
 from simcluster.replay.listed import listed
 from simcluster.replay.regular import UNEVEN, regular, unevenly_loaded
 from simcluster.replay.schedule import Schedule
-from simcluster.replay.wiring import wiring
+from simcluster.replay.sequence import sequence_s
+from simcluster.replay.wiring import lowest_ranks, wiring
 from simcluster.timeline.timeline import Folding, Timeline, Wiring
+from simcluster.traffic.stages import StageWires
 
 Fold = Literal["auto", "off"]
 
@@ -35,16 +37,26 @@ def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
         try:
             clos = Clos(cluster)
             schedule = regular(program, clos)
+            stages = StageWires(clos, program.everyone)
         except IrregularError as irregular:
             uneven = (UNEVEN,) if unevenly_loaded(program) else ()
             return _listed(program, cluster, tuple(dict.fromkeys((*irregular.causes, *uneven))))
         wires = int(schedule.wires.count.sum())
-        return replay(schedule, _folding(schedule, wires, ()), partial(_drawn, cluster, clos))
+        return replay(schedule, _folding(schedule, wires, ()), partial(_drawn, cluster, clos, stages))
     routes = Routes(cluster)
     whole = listed(program, routes)
     return replay(
         whole, _folding(whole, len(whole.wires), ()), partial(wiring, routes.graph, np.arange(len(whole.wires)))
     )
+
+
+def length_s(program: Program, cluster: Cluster) -> float:
+    """How long `run` takes to its end, without the spans where the sum of the operations tells."""
+    try:
+        found = sequence_s(regular(program, Clos(cluster)))
+    except IrregularError:
+        found = None
+    return run(program, cluster).end_s if found is None else found
 
 
 def _listed(program: Program, cluster: Cluster, split_by: tuple[str, ...]) -> Timeline:
@@ -60,13 +72,19 @@ LISTED_GPUS = 1024
 """GPUs up to which the wiring of a regular cluster is drawn wire by wire."""
 
 
-def _drawn(cluster: Cluster, clos: Clos) -> Wiring:
-    """The wiring of a regular cluster: listed where it can be drawn, else one node of each kind."""
+def _drawn(cluster: Cluster, clos: Clos, stages: StageWires) -> Wiring:
+    """The wiring of a regular cluster: listed where it can be drawn, else one node of each kind, as the first pipeline
+    stage loads it."""
     if cluster.gpus > LISTED_GPUS:
-        return wiring(folded_graph(clos), np.arange(len(clos.families)))
-    routes = Routes(cluster)
-    column = {family.wire_class: number for number, family in enumerate(clos.families)}
-    return wiring(routes.graph, np.array([column[one] for one in routes.wire_class], dtype=np.int64))
+        return wiring(folded_graph(clos), np.array(list(stages.columns(0).values()), dtype=np.int64))
+    graph = Routes(cluster).graph
+    lowest = lowest_ranks(graph, cluster)
+    column = []
+    for tail, head, data in graph.edges(data=True):
+        if "capacity" in data:
+            kind, direction = data["wire_class"].kind, data["wire_class"].direction
+            column.append(stages.column_above((kind, direction), lowest[tail if direction in ("out", "up") else head]))
+    return wiring(graph, np.array(column, dtype=np.int64))
 
 
 def _folding(small: Schedule, wires: int, split_by: tuple[str, ...]) -> Folding:

@@ -16,22 +16,35 @@ from simcluster.traffic.traffic import Traffic
 from simcluster.traffic.wires import Wires
 
 Need = tuple[int, int]
-"""An operation of the other stream that must be done first, as (steps back, index)."""
+"""An operation of another stream that must be done first, as (rounds back, index).
+
+A round is one microbatch's run of the operations of its part of the program.
+"""
+
+Place = tuple[Axis, int]
+"""An axis and a pipeline stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parties:
-    """Who meets for the collectives of one axis: `of_track` is each track's party, which stands for `count` groups and
-    starts when all its `members` tracks have arrived; `name[p]` is the first few ranks of its first group."""
+    """Who meets for the collectives of one axis in one stage: `of_track` is each track's party, -1 for tracks of other
+    stages.  A party stands for `count` groups and starts when all its `members` tracks have arrived; `name[p]` is the
+    first few ranks of its first group.
+
+    On the axis pp a party is a sender, and `to_track` says for each track of the next stage from which party it gets.
+    """
 
     of_track: Ints
     count: Ints
     members: Ints
     name: tuple[tuple[int, ...], ...]
+    to_track: Ints
 
     @staticmethod
-    def of(of_track: Ints, count: Ints, name: tuple[tuple[int, ...], ...]) -> Parties:
-        return Parties(of_track=of_track, count=count, members=np.bincount(of_track, minlength=len(count)), name=name)
+    def of(of_track: Ints, count: Ints, name: tuple[tuple[int, ...], ...], to_track: Ints | None = None) -> Parties:
+        members = np.bincount(of_track[of_track >= 0], minlength=len(count))
+        nobody = np.full(len(of_track), -1) if to_track is None else to_track
+        return Parties(of_track=of_track, count=count, members=members, name=name, to_track=nobody)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +63,19 @@ class Meeting:
 class Schedule:
     """A program priced for some tracks on some wires.
 
-    By an operation's index: `kernels` holds a kernel's time on a healthy GPU and `seconds` on a GPU of each track,
-    `meetings` a collective's load for each party of its axis.
+    `stage` is each track's pipeline stage, `last_track` the one at its place in the last stage.  By an operation's
+    index: `kernels` holds a kernel's time on a healthy GPU and `seconds` on a GPU of each track, `meetings` a
+    collective's load for each party of its axis and stage.
     """
 
     program: Program
     wires: Wires
     tracks: Tracks
+    stage: Ints
+    last_track: Ints
     kernels: Mapping[int, KernelTime]
     seconds: Mapping[int, Floats]
-    parties: Mapping[Axis, Parties]
+    parties: Mapping[Place, Parties]
     meetings: Mapping[int, tuple[Meeting, ...]]
     node_bytes: Floats | None = field(repr=False)
     _transfers: dict[int, Operation] = field(default_factory=dict, init=False, repr=False)
@@ -77,17 +93,42 @@ class Schedule:
 
     @cached_property
     def needs(self) -> list[list[Need]]:
-        """The waits across streams of each operation; order on the same stream needs no edge.
+        """The waits across streams of each operation; order on the same stream of the same stage needs no edge.
 
-        An operation that needs nothing starts a step, and waits for both streams' last operation of the step before.
+        An operation that needs nothing starts a round.  Without pipeline stages it waits for the last operation of all
+        streams in the round before.  In a pipeline the first stage goes on as its streams are free, or where the
+        program is chained when the last stage is through with the same microbatch of the step before.
         """
-        last = [max(stream) for stream in (self.kernels, self.collectives) if stream]
-        needs: list[list[Need]] = []
-        for index, operation in enumerate(self.program.operations):
-            edges = [(0, need) for need in operation.after] or [(1, end) for end in last]
-            on_compute = index in self.kernels
-            needs.append([(back, need) for back, need in edges if (need in self.kernels) != on_compute])
+        program, needs = self.program, list[list[Need]]()
+        for part in program.parts:
+            last = [index for index in part.operations if program.operations[index].stage == program.stages - 1]
+            ends = {self._stream(index): index for index in last}
+            back = 1 if program.stages == 1 else part.microbatches
+            starts = [(back, end) for end in ends.values()] if program.stages == 1 or program.chained else []
+            for index in part.operations:
+                operation = program.operations[index]
+                edges = [(0, need) for need in operation.after] or starts
+                needs.append([edge for edge in edges if self._stream(edge[1]) != self._stream(index)])
         return needs
+
+    def _stream(self, index: int) -> tuple[int, str]:
+        """The stage and the stream that an operation runs on."""
+        operation = self.program.operations[index]
+        if isinstance(operation, Compute):
+            return operation.stage, "compute"
+        return operation.stage, {"pp": "send", "ep": "exchange"}.get(operation.axis, "communication")
+
+    def streams(self, stage: int, stream: str) -> list[list[int]]:
+        """A stage's operations on one stream, in program order, by part of the program."""
+        mine = (stage, stream)
+        return [[index for index in part.operations if self._stream(index) == mine] for part in self.program.parts]
+
+    def party(self, index: int, track: int) -> int:
+        """The party of a collective that a track meets in, or gets a send from."""
+        collective = self.collectives[index]
+        parties = self.parties[collective.axis, collective.stage]
+        found = parties.of_track if self.stage[track] == collective.stage else parties.to_track
+        return int(found[track])
 
     @cached_property
     def awaited(self) -> frozenset[int]:
@@ -104,6 +145,7 @@ class Schedule:
     def _kernel(self, index: int, compute: Compute) -> Operation:
         """Work is the mean over tracks, what bounds it that of the fullest."""
         kernels = compute.kernels or (compute.kernel,)
+        mine = self.stage == compute.stage
         return Operation(
             name=compute.name,
             kind="compute",
@@ -114,7 +156,7 @@ class Schedule:
             bytes_nvlink=0.0,
             bytes_infiniband=0.0,
             live_bytes=live_bytes(compute),
-            alone_s=self.tracks.mean(self.seconds[index]),
+            alone_s=float(np.average(self.seconds[index][mine], weights=self.tracks.count[mine])),
             bound=self.kernels[index].bound,
             times=compute.times,
         )
@@ -131,9 +173,11 @@ class Schedule:
         meetings = self.meetings[index]
         like = self._transfers.get(id(meetings))
         if like is None:
-            count = self.parties[collective.axis].count
+            count = self.parties[collective.axis, collective.stage].count
             slowest = max(meetings, key=lambda meeting: meeting.alone_s)
             share = [one.payload_bytes for one in meetings] * count / count.sum()
+            if collective.axis == "pp":
+                share = share * 2  # one of the pair sends, and only it has a row
             each = list(zip((one.traffic for one in meetings), share.tolist(), strict=True))
             like = self._transfers[id(meetings)] = Operation(
                 name=collective.name,

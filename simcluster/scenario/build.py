@@ -11,10 +11,12 @@ from simcluster.kernels import Precision
 from simcluster.model.transformer import Latent, Mlp, Model, Moe, Precisions
 from simcluster.model.workload import Workload
 from simcluster.plan import name as plan_name
+from simcluster.plan.execution import Execution
 from simcluster.scenario.document import Value
 from simcluster.scenario.hardware import GpuForm
 from simcluster.scenario.scenario import BatchRule
 from simcluster.scenario.schema import (
+    ExecutionForm,
     ModelForm,
     MoeForm,
     PrecisionForm,
@@ -217,6 +219,11 @@ def expert_load_mistakes(form: WorkloadForm, model: Model) -> Wrong:
             )
             known = f".{expert}" if expert in form.expert_load else ""
             yield f"{path}{known}", f"{what}, at most one is possible; beside the others its weight can be {most:.9g}"
+
+
+def execution(form: ExecutionForm) -> Execution:
+    written = form.model_dump(exclude={"stage_layers", "placement"})
+    return Execution(stage_layers=tuple(form.stage_layers), placement=tuple(form.placement), **written)
 
 
 def batch_rule(form: WorkloadForm) -> BatchRule:

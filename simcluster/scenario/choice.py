@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from simcluster.model.workload import Workload
-from simcluster.plan import share
+from simcluster.plan import divide
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.degrees import Plan as Plan
-from simcluster.plan.execution import AttentionAxis
+from simcluster.plan.execution import AttentionAxis, Execution
 from simcluster.plan.mapping import canonical_plan
 from simcluster.plan.name import resolve
 from simcluster.scenario.scenario import BatchRule, Scenario
@@ -69,7 +69,7 @@ def chosen(scenario: Scenario) -> Choice:
 
 def mistakes(scenario: Scenario, choice: Choice) -> tuple[tuple[str, str], ...]:
     """Why the choice cannot be, as (scenario path, what is wrong; what would fit)."""
-    return share.mistakes(scenario.model, choice.degrees, _workload(scenario, choice))
+    return divide.mistakes(scenario.model, choice.degrees, _workload(scenario, choice), _execution(scenario, choice))
 
 
 def plan_of(scenario: Scenario, choice: Choice) -> Plan:
@@ -86,13 +86,11 @@ def applied(scenario: Scenario, choice: Choice, plan: Plan) -> Scenario:
 
     What stays as it is stays the same object, so that thousands of choices are soon made.
     """
-    cluster, rule, execution = scenario.cluster, scenario.batch, scenario.execution
+    cluster, rule = scenario.cluster, scenario.batch
     if choice.nodes != cluster.nodes:
         cluster = replace(cluster, nodes=choice.nodes)
     if choice.batch != rule.count:
         rule = replace(rule, count=choice.batch)
-    if (choice.microbatches, choice.placement) != (execution.microbatches, execution.placement):
-        execution = replace(execution, microbatches=choice.microbatches, placement=choice.placement)
     return Scenario(
         name=scenario.name,
         cluster=cluster,
@@ -101,7 +99,7 @@ def applied(scenario: Scenario, choice: Choice, plan: Plan) -> Scenario:
         workload=_workload(scenario, choice),
         batch=rule,
         expect=(),
-        execution=execution,
+        execution=_execution(scenario, choice),
     )
 
 
@@ -110,6 +108,15 @@ def _workload(scenario: Scenario, choice: Choice) -> Workload:
     rule = BatchRule(per=scenario.batch.per, count=choice.batch)
     sequences = rule.sequences(choice.degrees.gpus, choice.degrees.dp)
     return scenario.workload if scenario.workload.batch == sequences else replace(scenario.workload, batch=sequences)
+
+
+def _execution(scenario: Scenario, choice: Choice) -> Execution:
+    """How the choice is run; layers written for each stage are those of the scenario's own number of stages alone."""
+    own = scenario.execution
+    stages = own.stage_layers if choice.degrees.pp == scenario.plan.degrees.pp else ()
+    if (choice.microbatches, choice.placement, stages) == (own.microbatches, own.placement, own.stage_layers):
+        return own
+    return replace(own, microbatches=choice.microbatches, placement=choice.placement, stage_layers=stages)
 
 
 def changes(scenario: Scenario, choice: Choice, name: str) -> tuple[str, ...]:
@@ -122,7 +129,9 @@ def changes(scenario: Scenario, choice: Choice, name: str) -> tuple[str, ...]:
         per = scenario.batch.per
         found.append(f"workload.batch={choice.batch if per == 'total' else f'{{{per}: {choice.batch}}}'}")
     if choice.microbatches != scenario.execution.microbatches:
-        found.append(f"execution.microbatches={choice.microbatches}")
+        found.append(f"execution.microbatches={'null' if choice.microbatches is None else choice.microbatches}")
+    if _execution(scenario, choice).stage_layers != scenario.execution.stage_layers:
+        found.append("execution.stage_layers=[]")
     if choice.placement != scenario.execution.placement:
         found.append(f"execution.placement=[{', '.join(choice.placement)}]")
     return tuple(found)
@@ -137,7 +146,8 @@ def label(scenario: Scenario, choice: Choice, name: str) -> str:
         per = {"total": "", "per_gpu": " a GPU", "per_replica": " a replica"}[scenario.batch.per]
         told.append(f"batch {choice.batch:,}{per}")
     if choice.microbatches != scenario.execution.microbatches:
-        told.append(plural(choice.microbatches or 0, "microbatch"))
+        rule = choice.microbatches is None
+        told.append("microbatches by the rule" if rule else plural(choice.microbatches or 1, "microbatch"))
     if choice.placement != scenario.execution.placement:
         told.append(f"placed {'-'.join(choice.placement)}")
     return ", ".join(told)

@@ -9,17 +9,18 @@ from simcluster.audit.expectation import Expectation, parse_expectation
 from simcluster.errors import InputError, nearest
 from simcluster.model.transformer import Model
 from simcluster.model.workload import Workload
-from simcluster.plan import mapping, share
+from simcluster.plan import divide, mapping
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
+from simcluster.plan.execution import Execution
 from simcluster.scenario import build, override
 from simcluster.scenario.cluster_section import gpus_as_written, read_cluster
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.scenario import BatchRule, Scenario
-from simcluster.scenario.schema import ModelForm, PlanForm, WorkloadForm
+from simcluster.scenario.schema import ExecutionForm, ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.sections import Sections, read_text
 
-SECTIONS = ("name", "cluster", "model", "plan", "workload", "expect", "faults")
+SECTIONS = ("name", "cluster", "model", "plan", "execution", "workload", "expect", "faults")
 REQUIRED = ("cluster", "model", "plan", "workload")
 
 
@@ -59,8 +60,9 @@ class _Compiler(Sections):
         gpus = cluster.gpus if cluster is not None else gpus_as_written(root)
         plan = self._plan(root, gpus)
         rule, workload = self._workload(root, gpus, plan, model)
-        if model is not None and plan is not None and workload is not None:
-            self.report(share.mistakes(model, plan.degrees, workload))
+        execution = self._execution(root)
+        if model is not None and plan is not None and workload is not None and execution is not None:
+            self.report(divide.mistakes(model, plan.degrees, workload, execution))
         if model is not None and cluster is not None:
             self.report(build.missing_peaks(model, cluster.gpu))
         if self.mistakes:
@@ -70,6 +72,7 @@ class _Compiler(Sections):
         assert plan is not None
         assert workload is not None
         assert rule is not None
+        assert execution is not None
         return Scenario(
             name=name,
             cluster=cluster,
@@ -78,6 +81,7 @@ class _Compiler(Sections):
             workload=workload,
             batch=rule,
             expect=expect,
+            execution=execution,
         )
 
     def _root(self) -> dict[str, Value]:
@@ -130,11 +134,13 @@ class _Compiler(Sections):
         except ValueError as error:
             self.wrong("plan", str(error))
             return None
-        for axis in ("pp", "cp"):
-            degree = getattr(plan.degrees, axis)
-            if degree > 1:
-                self.wrong("plan", f"{axis} is {degree}, and {axis} > 1 is not supported yet; use {axis.upper()}1")
-        return plan if plan.degrees.pp == plan.degrees.cp == 1 else None
+        return plan
+
+    def _execution(self, root: dict[str, Value]) -> Execution | None:
+        if "execution" not in root:
+            return Execution()
+        form = self.section(root, "execution", ExecutionForm)
+        return None if form is None else build.execution(form)
 
     def _workload(
         self, root: dict[str, Value], gpus: int | None, plan: Plan | None, model: Model | None

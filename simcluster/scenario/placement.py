@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 
-from simcluster.plan.layout import Layout
 from simcluster.scenario.scenario import Scenario
 
 
 def placement_rows(scenario: Scenario) -> list[dict[str, object]]:
     """One row a rank: node, gpu, nic, rail, coordinates on every axis, experts and layers held."""
     cluster, moe = scenario.cluster, scenario.model.moe
-    layout = Layout(degrees=scenario.plan.degrees, gpus_per_node=cluster.gpus_per_node)
+    layout, stages = scenario.layout, scenario.share.stages
     nics = cluster.infiniband.nics_per_node if cluster.infiniband is not None else cluster.gpus_per_node
     return [
-        layout.seat(rank, experts=moe.experts if moe else 0, layers=scenario.model.layers, nics_per_node=nics).as_dict()
+        layout.seat(rank, experts=moe.experts if moe else 0, stages=stages, nics_per_node=nics).as_dict()
         for rank in range(scenario.plan.degrees.gpus)
     ]
 

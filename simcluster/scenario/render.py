@@ -12,6 +12,7 @@ from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.gpu.gpu import Gpu
 from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
+from simcluster.plan.execution import Execution
 from simcluster.program.program import ALGORITHMS
 from simcluster.scenario import faults
 from simcluster.scenario.document import scalar
@@ -38,6 +39,7 @@ def as_tree(scenario: Scenario) -> Tree:
         "cluster": _cluster(scenario.cluster),
         "model": _model(scenario.model),
         "plan": _plan(scenario.plan),
+        "execution": _execution(scenario.execution),
         "workload": {
             "phase": workload.phase,
             "batch": batch,
@@ -215,6 +217,12 @@ def _moe(moe: Moe) -> Tree:
         "shared_experts": 1 if moe.shared else 0,
     }
     return tree | ({"shared_hidden": moe.shared.hidden} if moe.shared else {})
+
+
+def _execution(execution: Execution) -> Tree:
+    """Left out: the number of microbatches where it follows from the plan, and the layers of equal stages."""
+    tree = asdict(execution) | {"placement": list(execution.placement), "stage_layers": list(execution.stage_layers)}
+    return {key: value for key, value in tree.items() if value not in (None, [])}
 
 
 def _plan(plan: Plan) -> Tree:

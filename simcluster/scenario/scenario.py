@@ -11,6 +11,8 @@ from simcluster.model.transformer import Model
 from simcluster.model.workload import Workload
 from simcluster.plan.degrees import Plan
 from simcluster.plan.execution import PLAIN, Execution
+from simcluster.plan.layout import Layout
+from simcluster.plan.share import Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +38,18 @@ class Scenario:
     batch: BatchRule
     expect: tuple[Expectation, ...]
     execution: Execution = PLAIN
+
+    @property
+    def share(self) -> Share:
+        """What a rank of the first pipeline stage holds and does."""
+        return Share(model=self.model, degrees=self.plan.degrees, workload=self.workload, execution=self.execution)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the ranks sit."""
+        return Layout(
+            degrees=self.plan.degrees,
+            gpus_per_node=self.cluster.gpus_per_node,
+            placement=self.execution.placement,
+            convention=self.plan.convention,
+        )

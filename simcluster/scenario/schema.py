@@ -8,7 +8,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from simcluster import units
 from simcluster.kernels import Precision
+from simcluster.plan.execution import PLACEMENT, AttentionAxis, ContextAttention, Overlap
 from simcluster.scenario.forms import Count, Form, Name, Seconds
+
+Kept = Annotated[float, Field(ge=0, lt=1)]
+"""A part of a GPU that communication kernels keep for themselves."""
 
 PRECISION_PARTS = ("weights", "compute", "attention", "kv_cache", "dispatch")
 """What `precision: fp8` sets; the residual stream, reductions and combine stay bf16."""
@@ -104,6 +108,27 @@ class PlanForm(Form):
     etp: Count | None = None
     edp: Count | None = None
     convention: Literal["orthogonal", "folded"] | None = None
+
+
+class ExecutionForm(Form):
+    """How a plan is run; see plan/execution.py."""
+
+    microbatches: Count | None = None
+    stage_layers: list[Count] = Field(default_factory=list)
+    placement: list[AttentionAxis] = Field(default_factory=lambda: list(PLACEMENT))
+    sequence_parallel: bool = False
+    context_attention: ContextAttention = "ring"
+    overlap: Overlap = "none"
+    overlap_shared_experts: bool = False
+    dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = 1
+    communication_sms: Kept = 0.0
+    communication_memory: Kept = 0.0
+
+    @model_validator(mode="after")
+    def _every_axis_once(self) -> ExecutionForm:
+        if sorted(self.placement) != sorted(PLACEMENT):
+            raise ValueError(f"placement names each of {', '.join(PLACEMENT)} once, the innermost first")
+        return self
 
 
 class BatchForm(Form):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from simcluster.plan import share
+from simcluster.plan import divide
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.name import resolve
 from simcluster.scenario.scenario import Scenario
@@ -20,7 +20,7 @@ def with_plan(scenario: Scenario, name: str) -> Scenario | None:
         plan = resolve(name, scenario.plan.degrees.gpus)
     except ValueError:
         return None
-    if share.mistakes(scenario.model, plan.degrees, scenario.workload):
+    if divide.mistakes(scenario.model, plan.degrees, scenario.workload, scenario.execution):
         return None
     return replace(scenario, plan=plan, expect=())
 

@@ -35,14 +35,16 @@ def space(
     *,
     fewer_gpus: bool = False,
     placements: bool = False,
-    microbatches: Sequence[int] = (),
+    microbatches: Sequence[int | None] = (),
     batches: Sequence[int] = (),
 ) -> Space:
-    """The space around a scenario.  InputError where its nodes are not alike and some were to be left out, where a
+    """The space around a scenario: all its GPUs, its placement and batch, microbatches by the rule, unless told.
+
+    InputError where its nodes are not alike and some were to be left out, where a
     number is not 1 or more, or where there are too many plans to list."""
     wrong = []
     for option, numbers in (("--microbatches", microbatches), ("--batches", batches)):
-        found = [number for number in numbers if number < 1]
+        found = [number for number in numbers if number is not None and number < 1]
         wrong += [Mistake(what=f"{number} is no such number; write 1 or more", origin=option) for number in found]
     if fewer_gpus and not alike_nodes(scenario):
         what = (
@@ -54,7 +56,7 @@ def space(
     listed = Space(
         nodes=tuple(range(nodes, 0, -1)) if fewer_gpus else (nodes,),
         batches=tuple(dict.fromkeys(batches)) or (asked.batch,),
-        microbatches=tuple(dict.fromkeys(microbatches)) or (asked.microbatches,),
+        microbatches=tuple(dict.fromkeys(microbatches)) or (None,),
         placements=placements,
     )
     if not wrong and (count := size(scenario, listed)) > MOST:

@@ -12,8 +12,7 @@ from simcluster.units import show_percent
 
 def runnable(scenario: Scenario, choice: Choice) -> Scenario | Ranked:
     """The scenario as chosen, ready to be measured, or the plan with the reason why it cannot run."""
-    plan, wrong = plan_of(scenario, choice), list(mistakes(scenario, choice))
-    wrong += _unsupported(scenario, choice)  # delete this line, and the function, when the replay knows these axes
+    plan, wrong = plan_of(scenario, choice), mistakes(scenario, choice)
     if wrong:
         return row(scenario, choice, plan, reason="; ".join(what for _, what in wrong), cause=wrong[0][0])
     changed = applied(scenario, choice, plan)
@@ -22,14 +21,6 @@ def runnable(scenario: Scenario, choice: Choice) -> Scenario | Ranked:
         reason = f"does not fit: weights, KV cache and workspace alone take {show_percent(least)} of a GPU's memory"
         return row(scenario, choice, plan, reason=reason, cause="memory", memory_fraction=least)
     return changed
-
-
-def _unsupported(scenario: Scenario, choice: Choice) -> list[tuple[str, str]]:
-    own, axes = scenario.execution, [axis for axis in ("pp", "cp") if getattr(choice.degrees, axis) > 1]
-    wrong = [(f"plan.{axis}", f"{axis} > 1 is not supported yet") for axis in axes]
-    if (choice.microbatches, choice.placement) != (own.microbatches, own.placement):
-        wrong.append(("execution", "other microbatches and placements are not supported yet"))
-    return wrong
 
 
 def measured(scenario: Scenario, choice: Choice, changed: Scenario, found: Measured) -> Ranked:

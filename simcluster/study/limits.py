@@ -70,21 +70,22 @@ def limits(
     return tuple(found)
 
 
-def judged(rows: Sequence[Ranked], asked: Sequence[Limit]) -> list[Ranked]:
-    """The plans that fit, those that break a limit with the reason.  InputError where limits exclude them all."""
-    found = []
-    for row in rows:
-        broken = [limit for limit in asked if not limit.allows(row)]
-        if broken:
-            reason = "; ".join(
-                f"{limit.name} {limit.show(limit.of(row))} is {'below' if limit.least else 'above'} {limit}"
-                for limit in broken
-            )
-            row = replace(row, reason=reason, cause=broken[0].option)
-        found.append(row)
-    if rows and all(row.reason is not None for row in found):
-        raise InputError(_contradiction(rows, asked))
-    return found
+def within(row: Ranked, asked: Sequence[Limit]) -> Ranked:
+    """The plan, with the reason where it fits in memory and breaks a limit."""
+    broken = [limit for limit in asked if row.fits and not limit.allows(row)]
+    if not broken:
+        return row
+    reason = "; ".join(
+        f"{limit.name} {limit.show(limit.of(row))} is {'below' if limit.least else 'above'} {limit}" for limit in broken
+    )
+    return replace(row, reason=reason, cause=broken[0].option)
+
+
+def refuse_contradiction(rows: Sequence[Ranked], asked: Sequence[Limit]) -> None:
+    """InputError where plans fit and the limits exclude them all."""
+    fitting = [row for row in rows if row.fits]
+    if fitting and all(row.reason is not None for row in fitting):
+        raise InputError(_contradiction(fitting, asked))
 
 
 def _contradiction(rows: Sequence[Ranked], asked: Sequence[Limit]) -> list[Mistake]:

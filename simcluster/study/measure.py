@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from simcluster.pipeline import simulate
+from simcluster.pipeline import estimate, memory_fraction
 from simcluster.scenario.scenario import Scenario
 from simcluster.study.pool import run_all
 
@@ -41,13 +41,15 @@ class Chunk:
 
 def measure(scenario: Scenario) -> Measured:
     """The same numbers as `simulate` gives."""
-    result = simulate(scenario)
-    values = result.metrics
+    fraction = memory_fraction(scenario)
+    if fraction > 1:
+        return Measured(latency_s=None, throughput_tokens_per_s=None, mfu=None, memory_fraction=fraction)
+    found = estimate(scenario)
     return Measured(
-        latency_s=values["latency_s"],
-        throughput_tokens_per_s=values["throughput_tokens_per_s"],
-        mfu=values["mfu"],
-        memory_fraction=result.memory_fraction,
+        latency_s=found.latency_s,
+        throughput_tokens_per_s=found.throughput_tokens_per_s,
+        mfu=found.mfu,
+        memory_fraction=fraction,
     )
 
 

@@ -10,7 +10,7 @@ from simcluster.scenario.choice import Choice, applied, chosen, label, plan_of, 
 from simcluster.scenario.scenario import Scenario
 from simcluster.study.candidates import Space, as_dict, candidates, in_words
 from simcluster.study.fit import measured, runnable
-from simcluster.study.limits import Limit, judged
+from simcluster.study.limits import Limit, refuse_contradiction, within
 from simcluster.study.measure import measure_all
 from simcluster.study.reasons import Told, reasons, states
 from simcluster.timeline.ranking import MERITS, Ranked, Ranking
@@ -45,10 +45,14 @@ def search(
         one if isinstance(one, Ranked) else measured(scenario, choice, one, next(values))
         for choice, one in zip(every, found, strict=True)
     ]
+    rows = [within(row, limits) for row in rows]
     asked = rows[every.index(own)]
-    ordered = _ordered(list(zip(listed, rows, strict=False)), objective, limits)
+    refuse_contradiction(rows[: len(listed)], limits)
+    ordered = _ordered(list(zip(listed, rows, strict=False)), objective)
     feasible = [row for _, row in ordered if row.reason is None]
     told = _told(scenario, [choice for choice, _ in ordered[: len(feasible)]][:1], own, asked)
+    better = sum(_merit(row, objective) < _merit(asked, objective) for row in feasible)
+    place = next((at for at, row in enumerate(feasible, start=1) if row is asked), better + 1)
     return Ranking(
         scenario=scenario.name,
         objective=objective,
@@ -58,17 +62,15 @@ def search(
         plans=tuple(row for _, row in ordered),
         feasible=len(feasible),
         front=front(feasible),
-        asked=next((row for choice, row in ordered if choice == own), asked),
+        asked=asked,
+        place=place if asked.reason is None else None,
         why=reasons(told),
         states=states(told),
     )
 
 
-def _ordered(entries: Sequence[Entry], objective: str, limits: Sequence[Limit]) -> list[Entry]:
+def _ordered(entries: Sequence[Entry], objective: str) -> list[Entry]:
     """Feasible plans best first, then those that break a limit, then those that cannot run."""
-    fitting = [entry for entry in entries if entry[1].fits]
-    rows = judged([row for _, row in fitting], limits)
-    entries = [*zip([choice for choice, _ in fitting], rows, strict=True), *(one for one in entries if not one[1].fits)]
 
     def place(entry: Entry) -> tuple[bool, bool, float, float, int, object]:
         choice, row = entry

@@ -91,6 +91,7 @@ def fullest_wires(timeline: Timeline, most: int) -> list[Alike]:
     number = np.bincount(group, weights=links.count).astype(np.int64)
     earliest = np.lexsort((first, group))
     leading = earliest[np.unique(group[earliest], return_index=True)[1]]
+    leading = leading[first[leading] < len(timeline.wiring.cable)]  # a folded graph has one wire of each class
     order = np.lexsort((first[leading], -np.round(used[leading] / _ALIKE)))[:most]
     return [
         Alike(column=int(column), wire=int(first[column]), count=int(number[group[column]]))

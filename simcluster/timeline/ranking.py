@@ -86,7 +86,8 @@ class Ranking:
 
     `listed` says what the space held, in words, and `space` in numbers; `constraints` are those that held, in words.
     `front` are the feasible plans that no other beats in latency and in throughput per GPU, by rising latency; `asked`
-    is the scenario's own plan.  `why` are sentences about the winner and the asked-for plan, and `states` their time
+    is the scenario's own plan and `place` where among the feasible ones it stands, from 1, or would stand if it was
+    listed (None where it is not feasible itself).  `why` are sentences about the winner and the asked-for plan, and `states` their time
     side by side; both are empty where no plan is feasible.
     """
 
@@ -99,6 +100,7 @@ class Ranking:
     feasible: int
     front: tuple[Ranked, ...]
     asked: Ranked
+    place: int | None
     why: tuple[str, ...]
     states: Table
 
@@ -109,12 +111,6 @@ class Ranking:
     @property
     def winner(self) -> Ranked | None:
         return self.plans[0] if self.feasible else None
-
-    @property
-    def place(self) -> int | None:
-        """The asked-for plan's place among the feasible ones, from 1; None where it is not among them."""
-        ranked = enumerate(self.plans[: self.feasible], start=1)
-        return next((place for place, row in ranked if row is self.asked), None)
 
     def pruned(self) -> dict[str, list[Ranked]]:
         """The plans that are out by cause, the most frequent first."""

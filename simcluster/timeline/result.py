@@ -179,8 +179,9 @@ class Result:
         if self.timeline is None or self.states is None:
             return {"latency_s": None, "tokens": self.tokens, **dict.fromkeys(names), **self._generated()}
         end_s, seen, mean = self.timeline.end_s, self.states, self.timeline.tracks.mean
-        latency_s = end_s / self.timeline.steps
-        throughput = self.tokens / latency_s
+        parts = self.timeline.parts
+        latency_s = end_s if self.timeline.segments else float(parts.latency_s.mean())
+        throughput = self.tokens * self.timeline.steps / end_s
         layers = {operation.layer for operation in self.timeline.operations if operation.layer is not None}
         collectives = sum(op.layer is not None and op.stream == "communication" for op in self.timeline.operations)
         in_layers = collectives / max(1, len(self.timeline.segments))

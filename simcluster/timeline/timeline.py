@@ -80,6 +80,14 @@ class Tracks:
         return Tracks(of_rank=np.broadcast_to(nothing, (ranks,)), count=np.array([ranks]), first=nothing)
 
     @staticmethod
+    def blocks(ranks: int, count: int) -> Tracks:
+        """A track for each of `count` equal blocks of neighbouring ranks."""
+        if count == 1:
+            return Tracks.one(ranks)
+        first = np.arange(count) * (ranks // count)
+        return Tracks(of_rank=np.arange(ranks) // (ranks // count), count=np.full(count, ranks // count), first=first)
+
+    @staticmethod
     def classes(of_rank: Ints) -> Tracks:
         """Tracks from the number of each rank's class."""
         _, first = np.unique(of_rank, return_index=True)
@@ -211,13 +219,14 @@ class Timeline:
     def parts(self) -> Parts:
         """The run cut into its steps, or the segments of a generation."""
         if self.segments:
-            return Parts(
-                end_s=np.array([segment.end_s for segment in self.segments]),
-                steps=np.array([segment.times for segment in self.segments]),
-            )
-        ends = np.zeros(self.steps)
+            ends = np.array([segment.end_s for segment in self.segments])
+            steps = np.array([segment.times for segment in self.segments])
+            return Parts(begin_s=np.append(0.0, ends[:-1]), end_s=ends, steps=steps)
+        ends, begins = np.zeros(self.steps), np.full(self.steps, np.inf)
         np.maximum.at(ends, self.step, self.finish_s)
-        return Parts(end_s=ends, steps=np.ones(self.steps, dtype=np.int64))
+        np.minimum.at(begins, self.step, self.arrive_s)
+        begins = np.minimum(begins, np.append(0.0, ends[:-1]))  # what a host does before a step belongs to it
+        return Parts(begin_s=begins, end_s=ends, steps=np.ones(self.steps, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,6 +17,9 @@ from simcluster.traffic.traffic import Traffic
 
 DEDUP = "node-dedup"
 
+EXCHANGES = {DEDUP: "normal", "low-latency": "low_latency"}
+"""Algorithms for tokens only, which `auto` never takes, and DeepEP's name of the mode."""
+
 
 class Pricing:
     """The traffic of collectives on one cluster.
@@ -30,7 +33,7 @@ class Pricing:
 
     def of(self, op: Collective, group: Group, payload_bytes: float) -> Traffic:
         """One group's part of a program's collective, by the algorithm its cluster chooses for the kind."""
-        chosen = self._cluster.algorithms.get(op.kind, "auto")
+        chosen = "one-way" if op.axis == "pp" else self._cluster.algorithms.get(op.kind, "auto")
         if op.shares and op.axis == "ep":
             return self._uneven(op, group, payload_bytes, chosen)
         return self.traffic(op.kind, group, payload_bytes, op.dtype, chosen, op.copies, back=op.back)
@@ -120,10 +123,10 @@ class Pricing:
         for name in names:
             if refusal(kind, name, group, self._cluster, copies) is not None:
                 continue
-            if name != DEDUP:
+            if name not in EXCHANGES:
                 one = timing(kind, name, group, payload_bytes, self._cluster, dtype)
             elif len(names) == 1 and copies is not None:
-                one = self._exchange_timing(group, payload_bytes, copies, "normal", back, None)
+                one = self._exchange_timing(group, payload_bytes, copies, EXCHANGES[name], back, None)
             else:
                 one = None
             if one is not None:

@@ -12,22 +12,29 @@ from simcluster.traffic.crossings import Crossings, Floats, Ints
 from simcluster.traffic.parts import NEAR, Class, Part, parts
 from simcluster.traffic.pattern import Group, Pattern, Phase
 from simcluster.traffic.pricing import Pricing
+from simcluster.traffic.stages import StageWires
 from simcluster.traffic.traffic import EQUALLY_FULL, Leg, Traffic, between_nodes, nothing
-from simcluster.traffic.wires import Wires
 
 
 class Roads:
-    """Puts patterns of the first of some equal `groups` on the folded wires, for all of them at once.
+    """Puts patterns of the first of some equal `groups` of a stage on the folded wires, for all of them at once.
 
     A wire carries what all groups put on its class, divided by the wires of the class: groups are shifted onto each
-    other, and so are wires, so all get the same.
+    other, and so are wires, so all get the same.  Wires are those of the first pipeline stage, or if the groups send to
+    the stage after theirs, those of stage `sends` going out and of the next one going in.
     """
 
-    def __init__(self, clos: Clos, groups: Groups) -> None:
+    def __init__(self, clos: Clos, groups: Groups, stages: StageWires | None = None, sends: int | None = None) -> None:
         self._clos, self._groups = clos, groups
-        self._members = np.array(groups[0], dtype=np.int64)
-        self.wires = Wires.folded(clos)
-        self._column = {one: i for i, one in enumerate(zip(self.wires.kind, self.wires.direction, strict=True))}
+        stages = StageWires(clos, groups) if stages is None else stages
+        self.wires, self._column = stages.wires, stages.columns(0)
+        members = np.array(groups[0], dtype=np.int64)
+        self._ends = dict.fromkeys(("out", "up", "in", "down"), members)
+        if sends is not None:
+            theirs, gets = stages.columns(sends + 1), ("in", "down")
+            mine = stages.columns(sends)
+            self._column = {one: (theirs if one[1] in gets else mine)[one] for one in mine}
+            self._ends = {way: members + groups.ranks * (sends + (way in gets)) for way in self._ends}
         self.pricing = Pricing(clos.cluster, self.put)
 
     def put(self, shape: Pattern, group: Group) -> Traffic:
@@ -121,18 +128,19 @@ class Roads:
 
     def _begins(self, one: Class) -> tuple[Ints, int]:
         """The ranks, NICs or leaves and pods of a group that wires of a class belong to, and how many each has."""
-        clos, kind = self._clos, one[0]
+        clos, (kind, direction) = self._clos, one
+        members = self._ends[direction]
         if kind in ("nvlink", "pcie"):
-            return self._members, 1
+            return members, 1
         if kind == "nic":
-            return _distinct(self._members // clos.gpus_per_nic), 1
+            return _distinct(members // clos.gpus_per_nic), 1
         block, fan = 1, 1
         for level in clos.levels:
             fan *= level.fan
             if level.kind == kind:
                 break
             block = level.pod
-        return _distinct(clos.leaf(self._members) // block), fan
+        return _distinct(clos.leaf(members) // block), fan
 
 
 def _distinct(numbers: Ints) -> Ints:

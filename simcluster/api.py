@@ -71,8 +71,8 @@ def search(
     `objective` is latency, throughput or cost (GPU-hours per million tokens), among plans of at most `max_latency_s`
     and `max_memory` (a fraction of a GPU's) and at least `min_throughput_tokens_per_s`.  The space is widened by
     deployments that leave whole nodes out (`fewer_gpus`), every order of placed axes (`placements`), and lists of
-    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  InputError where the limits exclude
-    every plan that fits, with what each alone leaves.
+    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  InputError where
+    the limits exclude every plan that fits, with what each alone leaves.
     """
     base = scenario if isinstance(scenario, Scenario) else load(scenario)
     asked = limits(

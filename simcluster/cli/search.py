@@ -28,7 +28,11 @@ TOP = 10
 @click.option("--max-memory", metavar="FRACTION", help="Only plans that fill at most so much of a GPU, such as 0.9.")
 @click.option("--fewer-gpus", is_flag=True, help="Also deployments that leave whole nodes out.")
 @click.option("--placements", is_flag=True, help="Every order of the axes on the GPUs.")
-@click.option("--microbatches", metavar="M1,M2,…", help="Numbers of microbatches, in place of the rule's.")
+@click.option(
+    "--microbatches",
+    metavar="M1,M2,…",
+    help="Numbers of microbatches; rule is the number that follows from the plan [default].",
+)
 @click.option("--batches", metavar="B1,B2,…", help="Batches, counted as the scenario's batch is written.")
 @click.option("--workers", type=click.IntRange(1), help="Processes [default: one per core].")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
@@ -73,7 +77,7 @@ def command(
         base,
         fewer_gpus=fewer_gpus,
         placements=placements,
-        microbatches=_numbers("--microbatches", microbatches),
+        microbatches=_microbatches(microbatches),
         batches=_numbers("--batches", batches),
     )
     with progress("plans") as told:
@@ -98,6 +102,14 @@ def _bound(option: str, path: str, text: str | None) -> float | None:
         return metric.parse_value(path, text)
     except ValueError as error:
         raise InputError(Mistake(what=str(error), origin=option)) from None
+
+
+def _microbatches(text: str | None) -> tuple[int | None, ...]:
+    """Whole numbers, and None for `rule`."""
+    words = [] if text is None else text.split(",")
+    numbers = [word for word in words if word.strip() != "rule"]
+    found: tuple[int | None, ...] = (None,) * (len(numbers) < len(words))
+    return found + (_numbers("--microbatches", ",".join(numbers)) if numbers else ())
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...]:

@@ -87,8 +87,8 @@ class Ranking:
     `listed` says what the space held, in words, and `space` in numbers; `constraints` are those that held, in words.
     `front` are the feasible plans that no other beats in latency and in throughput per GPU, by rising latency; `asked`
     is the scenario's own plan and `place` where among the feasible ones it stands, from 1, or would stand if it was
-    listed (None where it is not feasible itself).  `why` are sentences about the winner and the asked-for plan, and `states` their time
-    side by side; both are empty where no plan is feasible.
+    listed (None where it is not feasible itself).  `why` are sentences about the winner and the asked-for plan, and
+    `states` their time side by side; both are empty where no plan is feasible.
     """
 
     scenario: str

@@ -16,11 +16,14 @@ from simcluster.scenario.cluster_section import load_cluster, load_gpu
 from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
 from simcluster.scenario.sections import read_text
+from simcluster.study.candidates import space
 from simcluster.study.compare import Source
 from simcluster.study.compare import compare as run_compare
 from simcluster.study.crossover import TOLERANCE
 from simcluster.study.crossover import crossover as run_crossover
 from simcluster.study.grid import Axis
+from simcluster.study.limits import limits
+from simcluster.study.search import search as run_search
 from simcluster.study.span import parse_span
 from simcluster.study.sweep import sweep as run_sweep
 from simcluster.study.uncertainty import intervals
@@ -28,6 +31,7 @@ from simcluster.timeline.check import Check
 from simcluster.timeline.comparison import Compared
 from simcluster.timeline.crossover import Crossover
 from simcluster.timeline.interval import Uncertainty
+from simcluster.timeline.ranking import Ranking
 from simcluster.timeline.table import Table
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
     "crossover",
     "kernel_seconds",
     "load",
+    "search",
     "simulate",
     "sweep",
     "uncertainty",
@@ -106,6 +111,37 @@ def crossover(
     """Where one of two plans overtakes the other as a value grows, `PATH=LO..HI` with units as in a file."""
     span = parse_span(over)
     return run_crossover(read_text(path), str(path), between, span, overrides=overrides, tolerance=tolerance, fold=fold)
+
+
+def search(
+    scenario: Scenario | str | Path,
+    *,
+    objective: str = "latency",
+    max_latency_s: float | None = None,
+    min_throughput_tokens_per_s: float | None = None,
+    max_memory: float | None = None,
+    fewer_gpus: bool = False,
+    placements: bool = False,
+    microbatches: Sequence[int | None] = (),
+    batches: Sequence[int] = (),
+    workers: int | None = None,
+) -> Ranking:
+    """Every plan of a scenario (or of the file at that path) on all its GPUs, those that fit replayed and ranked.
+
+    `objective` is latency, throughput or cost (GPU-hours per million tokens), among plans of at most `max_latency_s`
+    and `max_memory` (a fraction of a GPU's) and at least `min_throughput_tokens_per_s`.  The space is widened by
+    deployments that leave whole nodes out (`fewer_gpus`), every order of placed axes (`placements`), and lists of
+    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  InputError where
+    the limits exclude every plan that fits, with what each alone leaves.
+    """
+    base = scenario if isinstance(scenario, Scenario) else load(scenario)
+    asked = limits(
+        max_latency_s=max_latency_s, min_throughput_tokens_per_s=min_throughput_tokens_per_s, max_memory=max_memory
+    )
+    listed = space(
+        base, fewer_gpus=fewer_gpus, placements=placements, microbatches=microbatches, batches=batches
+    )  # fmt: skip
+    return run_search(base, listed, objective=objective, limits=asked, workers=workers)
 
 
 def collective_seconds(

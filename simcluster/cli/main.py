@@ -18,6 +18,7 @@ COMMANDS = {
     "show": "Print a scenario as it was understood.",
     "plot": "Draw a figure of a scenario or of a run's folder.",
     "sweep": "Simulate a scenario at every point of a grid.",
+    "search": "Try every plan, rank those that fit, and say why the best wins.",
     "compare": "Put scenarios and plans side by side, and say why one is faster.",
     "crossover": "Find where one plan overtakes another as a value grows.",
     "validate": "Print our error against measurements of real machines.",

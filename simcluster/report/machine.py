@@ -12,6 +12,7 @@ from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.comparison import Compared
 from simcluster.timeline.crossover import Crossover
 from simcluster.timeline.interval import Uncertainty
+from simcluster.timeline.ranking import Ranking
 from simcluster.timeline.result import Result
 from simcluster.timeline.slowdown import WithoutFaults
 from simcluster.timeline.table import Table
@@ -107,3 +108,8 @@ def table_csv(table: Table) -> str:
     for row in table.rows:
         writer.writerow({name: "" if row[name] is None else row[name] for name in names})
     return buffer.getvalue()
+
+
+def ranking_json(ranking: Ranking, top: int | None) -> str:
+    """The object of `search --json`; `top` keeps so many plans."""
+    return json.dumps(ranking.as_dict(top), indent=2, allow_nan=False, ensure_ascii=False)

@@ -66,7 +66,9 @@ def cluster(nodes: int, gpus_per_node: int = 1, *, nvlink: str = "400 GB/s", nic
     }
 
 
-def scenario(plan: object, machine: Tree, *, model: Tree = DENSE, workload: Tree = PREFILL, **execution: Any) -> Scenario:
+def scenario(
+    plan: object, machine: Tree, *, model: Tree = DENSE, workload: Tree = PREFILL, **execution: Any
+) -> Scenario:
     """The plan on the machine, run in a way that is plain but for what `execution` says."""
     tree = {
         "name": "by hand",

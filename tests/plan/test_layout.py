@@ -138,7 +138,9 @@ def test_a_stage_sends_to_the_ranks_with_its_own_coordinates_in_the_next(layout:
     for number in range(len(senders) - each):
         (one,), (next_one,) = senders[number], senders[number + each]
         assert layout.coordinate("pp", next_one) == layout.coordinate("pp", one) + 1
-        assert [layout.coordinate(axis, one) for axis in others] == [layout.coordinate(axis, next_one) for axis in others]
+        assert [layout.coordinate(axis, one) for axis in others] == [
+            layout.coordinate(axis, next_one) for axis in others
+        ]
 
 
 @law(100)

@@ -123,7 +123,9 @@ def test_latents_are_made_on_every_tensor_rank_and_everything_else_once(tp: int,
 @pytest.mark.parametrize("workload", [PREFILL, DECODE])
 def test_the_head_is_counted_once(plan: str, workload: Tree) -> None:
     model = {**DENSE, "vocab": 32000}
-    alone, case = (scenario(one, cluster(gpus), model=model, workload=workload) for one, gpus in (("TP1", 1), (plan, 4)))
+    alone, case = (
+        scenario(one, cluster(gpus), model=model, workload=workload) for one, gpus in (("TP1", 1), (plan, 4))
+    )
     assert total_flops(case) == pytest.approx(total_flops(alone), rel=1e-9)
     assert total_flops(alone) - total_flops(scenario("TP1", cluster(1), workload=workload)) == pytest.approx(
         2 * 8 * 1024 * 32000, rel=1e-9

@@ -125,9 +125,7 @@ def test_two_batches_hide_what_one_cannot(nic: str) -> None:
 @pytest.mark.parametrize("workload", [PREFILL, DECODE])
 def test_shared_experts_run_while_tokens_are_dispatched(nic: str, workload: Tree) -> None:
     """Each layer saves the shorter of dispatch and shared experts."""
-    before, during = (
-        planned("EP4 shared", nic, workload, overlap_shared_experts=late) for late in (False, True)
-    )
+    before, during = (planned("EP4 shared", nic, workload, overlap_shared_experts=late) for late in (False, True))
     plain, late = simulate(before), simulate(during)
     shared, dispatch = row(plain, "moe.shared").seconds, row(plain, "moe.dispatch").seconds
     saved = seconds(plain) - seconds(late)
@@ -142,7 +140,10 @@ def test_shared_experts_start_with_the_dispatch_and_only_they_run_beside_it() ->
     case = planned("EP4 shared", overlap_shared_experts=True)
     timeline = simulate(case).timeline
     assert timeline is not None
-    named = {name: [i for i, one in enumerate(timeline.operations) if one.name == name] for name in ("moe.shared", "moe.dispatch")}
+    named = {
+        name: [i for i, one in enumerate(timeline.operations) if one.name == name]
+        for name in ("moe.shared", "moe.dispatch")
+    }
     starts = {timeline.operation[at]: timeline.start_s[at] for at in range(len(timeline.operation))}
     for layer, dispatch in enumerate(named["moe.dispatch"]):
         assert starts[named["moe.shared"][3 * layer]] == pytest.approx(starts[dispatch], rel=1e-12)
@@ -152,10 +153,8 @@ def test_shared_experts_start_with_the_dispatch_and_only_they_run_beside_it() ->
 
 @pytest.mark.parametrize("kept", [0.1, 0.5])
 def test_only_what_runs_beside_communication_pays_for_it(kept: float) -> None:
-    execution = {"overlap_shared_experts": True}
-    free, paid = (
-        simulate(planned("EP4 shared", **execution, communication_sms=part)) for part in (0.0, kept)
-    )
+    execution: dict[str, Any] = {"overlap_shared_experts": True}
+    free, paid = (simulate(planned("EP4 shared", **execution, communication_sms=part)) for part in (0.0, kept))
     for one, other in zip(free.by_operation, paid.by_operation, strict=True):
         if one.kind == "compute" and one.name != "moe.shared":
             assert other.seconds == pytest.approx(one.seconds, rel=1e-9)

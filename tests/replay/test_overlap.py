@@ -96,9 +96,7 @@ def test_without_collectives_the_halves_follow_one_another() -> None:
 
 def square(beside: bool) -> Compute:
     """A GEMM bound by compute: 2 x 4096^3 FLOPs on 100 TFLOPS."""
-    work = Gemm(
-        m=4096, n=4096, k=4096, compute="bf16", input_bytes=2, weight_bytes=2, output_bytes=2
-    )
+    work = Gemm(m=4096, n=4096, k=4096, compute="bf16", input_bytes=2, weight_bytes=2, output_bytes=2)
     return Compute(name="gemm", layer=0, kernel=work, after=(), live={}, beside=beside)
 
 

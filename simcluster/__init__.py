@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simcluster.api import check, collective_seconds, kernel_seconds, load, simulate, sweep
+    from simcluster.api import check, collective_seconds, kernel_seconds, load, simulate, sweep, uncertainty
 
-__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "simulate", "sweep"]
+__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "simulate", "sweep", "uncertainty"]
 
 
 def __getattr__(name: str) -> Any:

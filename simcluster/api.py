@@ -18,10 +18,12 @@ from simcluster.scenario.scenario import Scenario
 from simcluster.scenario.sections import read_text
 from simcluster.study.grid import Axis
 from simcluster.study.sweep import sweep as run_sweep
+from simcluster.study.uncertainty import intervals
 from simcluster.timeline.check import Check
+from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.table import Table
 
-__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "simulate", "sweep"]
+__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "simulate", "sweep", "uncertainty"]
 
 
 def check(scenario: Scenario, *, fold: Fold = "auto") -> tuple[Check, ...]:
@@ -47,6 +49,14 @@ def sweep(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return run_sweep(read_text(path), str(path), axes, overrides=overrides, folder=folder, workers=workers, fold=fold)
+
+
+def uncertainty(
+    scenario: Scenario, draws: int = 50, *, fold: Fold = "auto", workers: int | None = None
+) -> Uncertainty | None:
+    """`draws` seeded draws of the scenario's uncertain hardware replayed: an interval for each metric, and the inputs
+    that move it; None where the plan does not fit in memory."""
+    return intervals(scenario, simulate(scenario, fold=fold), draws, fold=fold, workers=workers)
 
 
 def collective_seconds(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from simcluster.audit.audit import audit
 from simcluster.plan import memory
@@ -12,7 +13,7 @@ from simcluster.program.generation import lower_generation, steps
 from simcluster.program.lower import lower
 from simcluster.program.program import Program, live_bytes
 from simcluster.replay.run import Fold as Fold
-from simcluster.replay.run import run
+from simcluster.replay.run import length_s, run
 from simcluster.scenario.scenario import Scenario
 from simcluster.summarize import summarize
 from simcluster.timeline.generation import error_bound
@@ -39,6 +40,31 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
         timeline = _finest(scenario, program, fold)
         result = replace(result, timeline=timeline, states=states(timeline))
     return replace(result, checks=audit(result, scenario.expect))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The few numbers that plans are ranked by: those of `simulate`, found without spans where that can be."""
+
+    latency_s: float
+    throughput_tokens_per_s: float
+    mfu: float
+
+
+def estimate(scenario: Scenario) -> Estimate:
+    """Latency, throughput and MFU of a scenario that fits in memory."""
+    program = program_of(scenario)
+    if program.segments or (program.steps > 1 and program.stages > 1):
+        metrics = simulate(scenario).metrics
+        names = ("latency_s", "throughput_tokens_per_s", "mfu")
+        latency_s, throughput, mfu = (float(metrics[name] or 0.0) for name in names)
+        return Estimate(latency_s=latency_s, throughput_tokens_per_s=throughput, mfu=mfu)
+    latency_s = length_s(program, scenario.cluster) / program.steps
+    flops = fmean(fmean(each) for each in program.flops)
+    peak = scenario.cluster.gpu.peak(scenario.model.precision.compute)
+    return Estimate(
+        latency_s=latency_s, throughput_tokens_per_s=program.tokens / latency_s, mfu=flops / (peak * latency_s)
+    )
 
 
 def memory_fraction(scenario: Scenario) -> float:

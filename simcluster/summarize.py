@@ -55,6 +55,8 @@ def summarize(scenario: Scenario, program: Program) -> Result:
         work=_work(program),
         provenance=_provenance(scenario.cluster, program),
         generates=scenario.workload.phase == "generate",
+        price_usd_per_h=gpu.price_usd_per_h,
+        power=gpu.power,
     )
 
 
@@ -173,6 +175,8 @@ def _provenance(cluster: Cluster, program: Program) -> dict[str, Source]:
     known |= {
         name: Source(kind=tier.provenance, source=tier.source) for name, tier in tiers.items() if tier is not None
     }
+    if cluster.gpu.power is not None:
+        known["power"] = Source(kind="datasheet", source=cluster.gpu.power.source)
     if cluster.library is not None:
         known["collectives"] = Source(kind="fitted", source=cluster.library.source)
     return known

@@ -37,7 +37,7 @@ def lower(share: Share, layout: Layout) -> Program:
         waiting = iter(sends)
         for one in mine:
             needs = tuple(first + need for need in one.after) or tuple(islice(waiting, 1))
-            operations.append(replace(one, after=needs))
+            operations.append(one if needs == one.after else replace(one, after=needs))
         sends = [first + place for place, one in enumerate(mine) if isinstance(one, Collective) and one.axis == "pp"]
     if share.workload.host_overhead_s:
         opening = operations[0]

@@ -28,7 +28,7 @@ ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
     "all_gather": ("ring", "direct", "halving-doubling", "hierarchical"),
     "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
     "broadcast": ("ring", "tree"),
-    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup"),
+    "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup", "low-latency"),
     "send_recv": ("direct", "one-way"),
 }
 """What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""
@@ -74,11 +74,11 @@ class Compute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collective:
-    """One collective, run on the communication stream by every group of `axis` (ranks that differ only there) in its
+    """One collective, run on a communication stream by every group of `axis` (ranks that differ only there) in its
     pipeline `stage`.
 
-    On the axis `pp` it is a send: every rank of the stage sends to the rank at the same place of the next one, on a
-    stream of its own.
+    Exchanges of tokens over `ep` have a stream of their own, as they have communicators.  So have sends, on the axis
+    `pp`: every rank of the stage sends to the rank at the same place of the next one.
 
     `payload_bytes` is nccl-tests' size: the buffer of an all-reduce, the total output of an all-gather, each rank's
     whole input of a reduce-scatter, one rank's send buffer of an all-to-all.  `dtype` is what is added in an

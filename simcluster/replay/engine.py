@@ -20,7 +20,8 @@ from simcluster.timeline.timeline import Folding, Timeline, Wiring
 
 Stream = Generator[simpy.Event, object, None]
 
-STREAMS = ("compute", "communication", "send")
+STREAMS = ("compute", "communication", "exchange", "send")
+"""Kernels, collectives inside a replica, exchanges of tokens between experts, sends to the next stage."""
 
 
 def replay(schedule: Schedule, folding: Folding, wired: Callable[[], Wiring]) -> Timeline:
@@ -68,7 +69,7 @@ class _Run:
         """One process for each stream of each track."""
         for track, stage in enumerate(self.schedule.stage.tolist()):
             self.env.process(self.compute_stream(track, self.streams["compute"][stage]))
-            for name in ("communication", "send"):
+            for name in STREAMS[1:]:
                 if any(map(any, self.streams[name])):
                     self.env.process(self.communication_stream(track, self.streams[name][stage]))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 import simpy
 
 from simcluster.errors import BrokenLawError
-from simcluster.replay.sharing import FlowSet
+from simcluster.replay.sharing import FlowSet, fair_rates
+from simcluster.replay.transfer import Bundle, Rate, Transfer
 from simcluster.timeline.timeline import LinkLoads
-from simcluster.traffic.crossings import Crossings, Floats, Ints
+from simcluster.traffic.crossings import Crossings, Floats
 from simcluster.traffic.traffic import Leg, Traffic
 from simcluster.traffic.wires import Wires
 
@@ -21,46 +24,8 @@ _SAME_INSTANT = 1e-12
 """Relative distance of two ends that rounding alone can set apart."""
 
 
-@dataclass(slots=True, eq=False)
-class _Transfer:
-    """One leg of a collective under way.
-
-    Of each of its flows (`crossings`), `left` bytes of progress at time `since_s`, going at `rate` bytes/s until
-    `end_s`; flows that have ended have rate 0 and never end again.  `number` names the leg as long as all its flows are
-    going; `rest` are the legs after it.
-    """
-
-    crossings: Crossings
-    left: Floats
-    limit: Floats
-    number: int | None
-    rest: tuple[Leg, ...]
-    payload_bytes: float
-    done: simpy.Event
-    since_s: float = 0.0
-    rate: Floats = field(default_factory=lambda: np.zeros(0))
-    end_s: Floats = field(default_factory=lambda: np.zeros(0))
-
-    def ended(self, horizon_s: float) -> Ints:
-        """Flows that end until then, and count as ended from now on."""
-        ended = np.flatnonzero(self.end_s <= horizon_s)
-        if len(ended):
-            self.end_s[ended], self.left[ended], self.number = np.inf, 0.0, None
-        return ended
-
-    @property
-    def over(self) -> bool:
-        return bool(np.isinf(self.end_s).all()) and len(self.end_s) > 0
-
-    def go(self, now: float, rate: Floats) -> None:
-        """Change to new rates."""
-        if np.array_equal(rate, self.rate):
-            return
-        if len(self.rate):
-            self.left = np.where(rate > 0, self.left - self.rate * (now - self.since_s), 0.0)
-        self.since_s, self.rate = now, rate
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self.end_s = np.where(rate > 0, now + self.left / rate, np.inf)
+Solution = tuple[int, tuple[Rate, ...]]
+"""A load state, and the rates of each of its transfers."""
 
 
 class Network:
@@ -75,9 +40,11 @@ class Network:
         self._env = env
         self._wires = wires
         self._capacity = wires.capacity
-        self._transfers: list[_Transfer] = []
+        self._transfers: list[Transfer | Bundle] = []
         self._numbers: dict[Leg, int] = {}
-        self._solved: dict[tuple[int, ...], tuple[int, tuple[Floats, ...]]] = {}
+        self._masks: dict[int, int] = {}
+        self._solved: dict[tuple[int, ...], Solution] = {}
+        self._parts: dict[tuple[int, ...], tuple[Floats, tuple[Rate, ...]]] = {}
         self._touched = False
         self._wake: simpy.Event | None = None
         self._expected = np.zeros(len(wires))
@@ -96,12 +63,11 @@ class Network:
     def _start_leg(self, legs: tuple[Leg, ...], payload_bytes: float, done: simpy.Event) -> None:
         leg = legs[0]
         crossings, left = leg.flows, leg.progress_bytes(payload_bytes)
-        self._expected += np.bincount(
-            crossings.wire, weights=crossings.use * left[crossings.flow], minlength=len(self._capacity)
-        )
-        transfer = _Transfer(
+        weights = crossings.use * left[crossings.flow]
+        self._expected += np.bincount(crossings.wire, weights=weights, minlength=len(self._capacity))
+        kind = Transfer if crossings.count == 1 else Bundle
+        transfer = kind(
             crossings=crossings,
-            left=left,
             limit=leg.limits(),
             number=self._numbers.setdefault(leg, len(self._numbers)),
             rest=legs[1:],
@@ -110,7 +76,7 @@ class Network:
         )
         latency = self._env.timeout(leg.latency_s)
         assert latency.callbacks is not None
-        latency.callbacks.append(lambda _: self._join(transfer))
+        latency.callbacks.append(lambda _: self._join(transfer, left))
 
     def loads(self) -> LinkLoads:
         """The rates of all wires over the whole run."""
@@ -139,16 +105,16 @@ class Network:
             worst = int(np.argmax(np.abs(carried - self._expected) - allowed))
             raise BrokenLawError(f"wire {worst} carried {carried[worst]} of {self._expected[worst]} bytes")
 
-    def _join(self, transfer: _Transfer) -> None:
-        if not transfer.left.any():
+    def _join(self, transfer: Transfer | Bundle, left: Floats) -> None:
+        if not left.any():
             self._finish(transfer)
             return
-        transfer.since_s = self._env.now
+        transfer.begin(left, self._env.now)
         self._flows = None
         self._transfers.append(transfer)
         self._touch(0.0)
 
-    def _finish(self, transfer: _Transfer) -> None:
+    def _finish(self, transfer: Transfer | Bundle) -> None:
         if transfer.rest:
             self._start_leg(transfer.rest, transfer.payload_bytes, transfer.done)
         else:
@@ -173,51 +139,117 @@ class Network:
         horizon = now * (1 + _SAME_INSTANT)
         staying, first = [], self._background.count
         for transfer in self._transfers:
-            ended = transfer.ended(horizon)
-            if self._flows is not None and len(ended):
-                self._flows.end(first + ended)
+            if transfer.end_s <= horizon:
+                ended = transfer.retire(horizon)
+                if self._flows is not None and len(ended):
+                    self._flows.end(first + ended)
+                if transfer.over:
+                    self._finish(transfer)
+                    first += transfer.crossings.count
+                    continue
             first += transfer.crossings.count
-            if transfer.over:
-                self._finish(transfer)
-            else:
-                staying.append(transfer)
+            staying.append(transfer)
         if len(staying) < len(self._transfers):
             self._flows = None
         self._transfers = staying
         state, rates = self._solve()
         self._history.append((now, state))
+        next_s = inf
         for transfer, rate in zip(staying, rates, strict=True):
-            transfer.go(now, rate)
+            if rate is not transfer.rate:
+                transfer.go(now, rate)
+            next_s = min(next_s, transfer.end_s)
         if staying:
-            self._touch(min(float(transfer.end_s.min()) for transfer in staying) - now)
+            self._touch(next_s - now)
 
-    def _solve(self) -> tuple[int, tuple[Floats, ...]]:
+    def _solve(self) -> Solution:
         """The load state and each transfer's fair rates, in the order of the transfers; remembered where all flows of
         all transfers are going."""
         key = tuple(transfer.number for transfer in self._transfers if transfer.number is not None)
-        complete = len(key) == len(self._transfers)
-        if complete and key in self._solved:
-            return self._solved[key]
+        if len(key) < len(self._transfers):
+            return self._solve_flows()
+        if key not in self._solved:
+            self._solved[key] = self._solve_apart(key) if not self._background.count else self._solve_flows()
+        return self._solved[key]
+
+    def _solve_apart(self, key: tuple[int, ...]) -> Solution:
+        """Transfers that share no wire, nor a third transfer's, are solved each for themselves, once."""
+        rates: list[Rate] = [0.0] * len(key)
+        total = np.zeros(len(self._capacity))
+        for places in _apart([self._wires_of(transfer) for transfer in self._transfers]):
+            mine = tuple(key[place] for place in places)
+            if mine not in self._parts:
+                self._parts[mine] = self._fair([self._transfers[place] for place in places])
+            load, found = self._parts[mine]
+            total += load
+            for place, rate in zip(places, found, strict=True):
+                rates[place] = rate
+        self._rates.append(total)
+        return len(self._rates) - 1, tuple(rates)
+
+    def _wires_of(self, transfer: Transfer | Bundle) -> int:
+        """The wires of a transfer as the bits of a number."""
+        assert transfer.number is not None
+        if transfer.number not in self._masks:
+            bits = np.zeros(len(self._capacity), dtype=np.uint8)
+            bits[transfer.crossings.wire] = 1
+            self._masks[transfer.number] = int.from_bytes(np.packbits(bits).tobytes(), "big")
+        return self._masks[transfer.number]
+
+    def _fair(self, transfers: Sequence[Transfer | Bundle]) -> tuple[Floats, tuple[Rate, ...]]:
+        """The load of every wire, and each transfer's rates."""
+        whole = Crossings.joined([transfer.crossings for transfer in transfers])
+        limit = np.concatenate([np.zeros(0), *(transfer.limit for transfer in transfers)])
+        rate = fair_rates(whole, self._capacity, limit)
+        return self._load(whole, rate), _by_transfer(transfers, rate)
+
+    def _solve_flows(self) -> Solution:
+        """All flows that are still going together, background and all."""
         parts = [self._background, *(transfer.crossings for transfer in self._transfers)]
-        if self._flows is None or complete:
+        if self._flows is None:
             whole = Crossings.joined(parts)
             limit = np.concatenate([self._demand, *(transfer.limit for transfer in self._transfers)])
             self._flows = FlowSet(whole, self._capacity, limit)
-            gone = [np.zeros(self._background.count, dtype=np.bool_)]
-            gone += [transfer.left == 0 for transfer in self._transfers]
+            gone = [np.zeros(self._background.count), *(transfer.gone for transfer in self._transfers)]
             self._flows.end(np.flatnonzero(np.concatenate(gone)))
-        rate = self._flows.rates()
-        whole, wires = self._flows.crossings, len(self._capacity)
+        rate, others = self._flows.rates(), self._background
+        self._rates.append(self._load(self._flows.crossings, rate))
+        if others.count:
+            weights = others.use * rate[: others.count][others.flow]
+            wires = len(self._capacity)
+            self._background_rates.append(np.bincount(others.wire, weights=weights, minlength=wires).astype(np.float64))
+        return len(self._rates) - 1, _by_transfer(self._transfers, rate[others.count :])
+
+    def _load(self, whole: Crossings, rate: Floats) -> Floats:
+        """What every wire carries; no more than it can."""
+        wires = len(self._capacity)
         total = np.bincount(whole.wire, weights=whole.use * rate[whole.flow], minlength=wires).astype(np.float64)
         if (total > self._capacity * (1 + 1e-9)).any():
             raise BrokenLawError("a wire carries more than its capacity")
-        cuts = np.cumsum([part.count for part in parts])
-        answer = (len(self._rates), tuple(np.split(rate, cuts[:-1])[1:]))
-        self._rates.append(total)
-        if self._background.count:
-            others = self._background
-            weights = others.use * rate[: others.count][others.flow]
-            self._background_rates.append(np.bincount(others.wire, weights=weights, minlength=wires).astype(np.float64))
-        if complete:
-            self._solved[key] = answer
-        return answer
+        return total
+
+
+def _by_transfer(transfers: Sequence[Transfer | Bundle], rate: Floats) -> tuple[Rate, ...]:
+    """The rates of each transfer, of those of all flows in order."""
+    found: list[Rate] = []
+    first = 0
+    for transfer in transfers:
+        mine = rate[first : first + transfer.crossings.count]
+        found.append(float(mine[0]) if isinstance(transfer, Transfer) else mine)
+        first += transfer.crossings.count
+    return tuple(found)
+
+
+def _apart(masks: Sequence[int]) -> list[list[int]]:
+    """The places of masks that have bits in common, with one another or with those between them, in the order of the
+    first of each."""
+    groups: list[tuple[int, list[int]]] = []
+    for place, mask in enumerate(masks):
+        joined, alone = [place], []
+        for other, places in groups:
+            if other & mask:
+                mask, joined = mask | other, [*places, *joined]
+            else:
+                alone.append((other, places))
+        groups = [*alone, (mask, sorted(joined))]
+    return sorted(places for _, places in groups)

@@ -58,6 +58,11 @@ class Meeting:
     def alone_s(self) -> float:
         return self.traffic.alone_s(self.payload_bytes)
 
+    @property
+    def wires(self) -> frozenset[int]:
+        """The columns of wires it loads."""
+        return frozenset(wire for leg in self.traffic.legs for wire in leg.flows.wire.tolist())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:
@@ -95,17 +100,16 @@ class Schedule:
     def needs(self) -> list[list[Need]]:
         """The waits across streams of each operation; order on the same stream of the same stage needs no edge.
 
-        An operation that needs nothing starts a round.  Without pipeline stages it waits for the last operation of both
+        An operation that needs nothing starts a round.  Without pipeline stages it waits for the last operation of all
         streams in the round before.  In a pipeline the first stage goes on as its streams are free, or where the
         program is chained when the last stage is through with the same microbatch of the step before.
         """
         program, needs = self.program, list[list[Need]]()
         for part in program.parts:
             last = [index for index in part.operations if program.operations[index].stage == program.stages - 1]
-            streams = (self.kernels, self.collectives)
-            ends = [max((index for index in last if index in stream), default=-1) for stream in streams]
+            ends = {self._stream(index): index for index in last}
             back = 1 if program.stages == 1 else part.microbatches
-            starts = [(back, end) for end in ends if end >= 0] if program.stages == 1 or program.chained else []
+            starts = [(back, end) for end in ends.values()] if program.stages == 1 or program.chained else []
             for index in part.operations:
                 operation = program.operations[index]
                 edges = [(0, need) for need in operation.after] or starts
@@ -113,11 +117,11 @@ class Schedule:
         return needs
 
     def _stream(self, index: int) -> tuple[int, str]:
-        """The stage and the stream that an operation runs on: kernels, collectives and sends have one each."""
+        """The stage and the stream that an operation runs on."""
         operation = self.program.operations[index]
         if isinstance(operation, Compute):
             return operation.stage, "compute"
-        return operation.stage, "send" if operation.axis == "pp" else "communication"
+        return operation.stage, {"pp": "send", "ep": "exchange"}.get(operation.axis, "communication")
 
     def streams(self, stage: int, stream: str) -> list[list[int]]:
         """A stage's operations on one stream, in program order, by part of the program."""

@@ -8,13 +8,16 @@ import json
 from collections.abc import Mapping, Sequence
 
 from simcluster.timeline.capacity import Capacity
+from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
 
 
-def result_json(result: Result, capacity: Capacity | None = None) -> str:
-    """The object of `run --json`; `capacity` is what memory allows, where it was asked for."""
+def result_json(result: Result, capacity: Capacity | None = None, uncertainty: Uncertainty | None = None) -> str:
+    """The object of `run --json`; `capacity` is what memory allows and `uncertainty` what draws of the hardware give,
+    where they were asked for."""
     tree = result.as_dict() | ({} if capacity is None else {"capacity": capacity.as_dict()})
+    tree |= {} if uncertainty is None else {"uncertainty": uncertainty.as_dict()}
     return json.dumps(tree, indent=2, allow_nan=False, ensure_ascii=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from simcluster.report import budget
+from simcluster.report import budget, costs
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.report.states import STATES, phases
@@ -29,7 +29,7 @@ def summary(result: Result, changes: Table | None = None, capacity: Capacity | N
     parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
     if result.timeline is not None:
         parts += [phases(result)] if result.generates else []
-        parts += [_states(result), _operations(result), _communication(result)]
+        parts += [_states(result), *filter(None, [costs.states(result)]), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
     parts += [_compute(result)]
     if result.timeline is not None:
@@ -104,6 +104,7 @@ def _headline(result: Result) -> str:
             metric.show("throughput_tokens_per_s_per_gpu", values["throughput_tokens_per_s_per_gpu"]),
         ),
         ("MFU", metric.show("mfu", values["mfu"])),
+        *costs.headline(result),
     ]
     if result.timeline is not None:
         rows.append(("replayed", replayed(result.timeline.folding)))

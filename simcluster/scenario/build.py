@@ -7,6 +7,7 @@ from math import fsum, lcm
 
 from simcluster.gpu import profile_file
 from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.power import Power
 from simcluster.kernels import Precision
 from simcluster.model.transformer import Latent, Mlp, Model, Moe, Precisions
 from simcluster.model.workload import Workload
@@ -41,6 +42,7 @@ def gpus_asked_for(plan: Value, degrees: Mapping[str, int]) -> int:
 
 
 def gpu(form: GpuForm) -> Gpu:
+    power = form.power
     return Gpu(
         name=form.name,
         memory_bytes=form.memory,
@@ -55,6 +57,16 @@ def gpu(form: GpuForm) -> Gpu:
         reserved_memory_bytes=form.reserved_memory,
         communication_buffer_bytes=form.communication_buffers,
         profile=None if form.profile is None else profile_file.load(form.profile),
+        price_usd_per_h=form.price,
+        power=None
+        if power is None
+        else Power(
+            idle_w=power.idle,
+            busy_w=power.busy,
+            memory_w=power.memory,
+            network_w=power.network,
+            source=power.source,
+        ),
     )
 
 

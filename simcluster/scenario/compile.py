@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 
 from simcluster.audit.expectation import Expectation, parse_expectation
+from simcluster.cluster.cluster import Cluster
 from simcluster.errors import InputError, nearest
 from simcluster.model.transformer import Model
 from simcluster.model.workload import Workload
@@ -13,14 +14,16 @@ from simcluster.plan import divide, mapping
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
 from simcluster.plan.execution import Execution
-from simcluster.scenario import build, override
+from simcluster.scenario import build, override, uncertainty
 from simcluster.scenario.cluster_section import gpus_as_written, read_cluster
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.scenario import BatchRule, Scenario
 from simcluster.scenario.schema import ExecutionForm, ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.sections import Sections, read_text
 
-SECTIONS = ("name", "cluster", "model", "plan", "execution", "workload", "expect", "faults")
+SECTIONS = (
+    "name", "cluster", "model", "plan", "execution", "workload", "expect", "faults", "seed", "uncertainty"
+)  # fmt: skip
 REQUIRED = ("cluster", "model", "plan", "workload")
 
 
@@ -61,6 +64,7 @@ class _Compiler(Sections):
         plan = self._plan(root, gpus)
         rule, workload = self._workload(root, gpus, plan, model)
         execution = self._execution(root)
+        seed, ranges = self._seed(root), self._uncertainty(root, cluster)
         if model is not None and plan is not None and workload is not None and execution is not None:
             self.report(divide.mistakes(model, plan.degrees, workload, execution))
         if model is not None and cluster is not None:
@@ -82,6 +86,8 @@ class _Compiler(Sections):
             batch=rule,
             expect=expect,
             execution=execution,
+            seed=seed,
+            uncertainty=ranges,
         )
 
     def _root(self) -> dict[str, Value]:
@@ -102,6 +108,21 @@ class _Compiler(Sections):
             return name
         self.wrong("name", "expected one line of text, at most 200 characters; quote what looks like a number")
         return ""
+
+    def _seed(self, root: dict[str, Value]) -> int:
+        seed = root.get("seed", 0)
+        if type(seed) is int and 0 <= seed < 2**63:
+            return seed
+        self.wrong("seed", "expected a whole number, 0 or more and below 2^63")
+        return 0
+
+    def _uncertainty(self, root: dict[str, Value], cluster: Cluster | None) -> dict[str, float]:
+        form = self.section(root, "uncertainty", uncertainty.UncertaintyForm)
+        if cluster is None:
+            return {}
+        if form is not None:
+            self.report(uncertainty.mistakes(form, cluster))
+        return uncertainty.ranges(form, cluster)
 
     def _model(self, root: dict[str, Value]) -> Model | None:
         form = self.section(root, "model", ModelForm)

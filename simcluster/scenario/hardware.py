@@ -18,10 +18,14 @@ from simcluster.scenario.forms import (
     Name,
     Peak,
     PositiveBytes,
+    PositiveWatts,
+    Price,
     ProvenanceName,
     Seconds,
     Share,
+    Watts,
 )
+from simcluster.units import show_watts
 
 DEFAULT_COMPUTE_EFFICIENCY = 0.75
 
@@ -32,6 +36,23 @@ LEAST_SPEED = 1e-9
 class EfficiencyForm(Form):
     compute: dict[Precision, Share]
     memory: Share = 0.82
+
+
+class PowerForm(Form):
+    """Power of one GPU: idle, in kernels bound by computing or by memory, and while it only communicates."""
+
+    idle: Watts
+    busy: PositiveWatts
+    memory: Watts
+    network: Watts
+    source: Line = "the scenario's datasheet"
+
+    @model_validator(mode="after")
+    def _idle_is_least(self) -> PowerForm:
+        if self.idle > self.busy:
+            idle, busy = show_watts(self.idle), show_watts(self.busy)
+            raise ValueError(f"idle draws {idle}, more than busy with {busy}; the idle power is the smaller one")
+        return self
 
 
 class GpuForm(Form):
@@ -47,6 +68,8 @@ class GpuForm(Form):
     reserved_memory: Bytes = 0.0
     communication_buffers: Bytes = 0.0
     profile: Line | None = None
+    price: Price | None = None
+    power: PowerForm | None = None
     provenance: ProvenanceName = "datasheet"
     source: Line = "the scenario's datasheet with the stated default efficiencies"
 

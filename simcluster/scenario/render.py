@@ -10,6 +10,7 @@ from simcluster.cluster import wiring
 from simcluster.cluster.cluster import Cluster, Stream
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.power import Power
 from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
 from simcluster.plan.execution import Execution
@@ -53,6 +54,9 @@ def as_tree(scenario: Scenario) -> Tree:
     }
     if damage := faults.as_tree(scenario.cluster):
         tree["faults"] = damage
+    tree["seed"] = scenario.seed
+    if scenario.uncertainty:
+        tree["uncertainty"] = dict(scenario.uncertainty)
     if scenario.expect:
         tree["expect"] = [claim.line for claim in scenario.expect]
     return tree
@@ -140,9 +144,21 @@ def _gpu(gpu: Gpu) -> Tree:
         "reserved_memory": format_exact(gpu.reserved_memory_bytes, "bytes"),
         "communication_buffers": format_exact(gpu.communication_buffer_bytes, "bytes"),
         **({"profile": gpu.profile.name} if gpu.profile is not None else {}),
+        **({"price": format_exact(gpu.price_usd_per_h, "USD/h")} if gpu.price_usd_per_h is not None else {}),
+        **({"power": _power(gpu.power)} if gpu.power is not None else {}),
         "provenance": gpu.provenance,
         "source": gpu.source,
     }
+
+
+def _power(power: Power) -> Tree:
+    watts = {
+        "idle": power.idle_w,
+        "busy": power.busy_w,
+        "memory": power.memory_w,
+        "network": power.network_w,
+    }
+    return {**{name: format_exact(value, "watts") for name, value in watts.items()}, "source": power.source}
 
 
 def _nvlink(link: NvLink) -> Tree:

@@ -126,7 +126,7 @@ class ExecutionForm(Form):
     stage_layers: list[Count] = Field(default_factory=list)
     placement: Placement = Field(default_factory=lambda: list(PLACEMENT))
     sequence_parallel: bool = False
-    context_attention: ContextAttention = "ring"
+    context_attention: ContextAttention = "all-gather"
     overlap: Overlap = "none"
     overlap_shared_experts: bool = False
     dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = 1

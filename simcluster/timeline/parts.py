@@ -24,12 +24,20 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
-    """Stretches of a run one after another: when the slowest rank ended each, and how many steps it is made of."""
+    """Stretches of a run one after another: when the first rank began and the slowest ended each, and how many steps
+    it is made of.  In a pipeline a step begins before the one before it has ended.
+    """
 
+    begin_s: Floats
     end_s: Floats
     steps: Ints
 
     @property
     def latency_s(self) -> Floats:
-        """Seconds of one step of each part."""
+        """Seconds of one step of each part, from its begin to its end."""
+        return np.asarray((self.end_s - self.begin_s) / self.steps)
+
+    @property
+    def period_s(self) -> Floats:
+        """Seconds from the end of one step to the end of the next, in each part."""
         return np.asarray(np.diff(np.append(0.0, self.end_s)) / self.steps)

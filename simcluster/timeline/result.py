@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
-from simcluster.timeline import generation
+from simcluster.gpu.power import Power
+from simcluster.timeline import energy, generation
 from simcluster.timeline.check import Check
 from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
@@ -74,7 +75,8 @@ class Result:
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
     `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.  Where it
-    `generates`, a step is the whole generation.
+    `generates`, a step is the whole generation.  Without a GPU's `price_usd_per_h` there is no cost, without its
+    `power` no energy.
     """
 
     identity: Identity
@@ -89,6 +91,8 @@ class Result:
     work: Mapping[str, Work]
     provenance: Mapping[str, Source]
     generates: bool = False
+    price_usd_per_h: float | None = None
+    power: Power | None = None
     timeline: Timeline | None = None
     states: States | None = None
     checks: tuple[Check, ...] = field(default=())
@@ -179,8 +183,9 @@ class Result:
         if self.timeline is None or self.states is None:
             return {"latency_s": None, "tokens": self.tokens, **dict.fromkeys(names), **self._generated()}
         end_s, seen, mean = self.timeline.end_s, self.states, self.timeline.tracks.mean
-        latency_s = end_s / self.timeline.steps
-        throughput = self.tokens / latency_s
+        parts = self.timeline.parts
+        latency_s = end_s if self.timeline.segments else float(parts.latency_s.mean())
+        throughput = self.tokens * self.timeline.steps / end_s
         layers = {operation.layer for operation in self.timeline.operations if operation.layer is not None}
         collectives = sum(op.layer is not None and op.stream == "communication" for op in self.timeline.operations)
         in_layers = collectives / max(1, len(self.timeline.segments))
@@ -191,12 +196,24 @@ class Result:
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
             "mfu": self.flops_per_gpu()["total"] / (self.peak_flops_per_s * latency_s),
+            **self._costs(self.timeline, seen, latency_s),
             "compute_busy": mean(seen.computing) / end_s,
             "exposed_communication": mean(seen.communicating) / end_s,
             "waiting": mean(seen.waiting) / end_s,
             "idle": mean(seen.idle) / end_s,
             "communication_busy": mean(seen.transferring) / end_s,
             "synchronisation_points_per_layer": in_layers / len(layers),
+        }
+
+    def _costs(self, timeline: Timeline, seen: States, latency_s: float) -> dict[str, float | None]:
+        """Money and energy, None where the GPU's price or power is not known; all GPUs of the plan take part."""
+        step = self.identity.gpus, latency_s, self.tokens
+        price = self.price_usd_per_h
+        power_w = None if self.power is None else energy.mean_power_w(timeline, seen, self.power)
+        return {
+            "cost_per_million_tokens": None if price is None else energy.cost_per_million_tokens(price, *step),
+            "energy_per_token_j": None if power_w is None else energy.energy_per_token_j(power_w, *step),
+            "power_mean_w": power_w,
         }
 
     def _generated(self) -> dict[str, float | None]:

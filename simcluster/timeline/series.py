@@ -60,7 +60,7 @@ def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_loa
         expert_load_max_over_mean=np.full(bins, expert_load),
         tokens_done=each * _steps_done(parts, edges[1:]),
         step_latency_s=share @ parts.latency_s,
-        throughput_tokens_per_s=share @ (each / parts.latency_s),
+        throughput_tokens_per_s=share @ (each / parts.period_s),
         link_utilization=link_utilization(timeline, edges),
     )
 
@@ -68,7 +68,7 @@ def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_loa
 def _steps_done(parts: Parts, at: Floats) -> Floats:
     """How many steps have ended at each instant of `at`; the steps of a part are equally long."""
     begin = np.append(0.0, parts.end_s[:-1])
-    run = (at[:, None] * (1 + 1e-12) - begin) / parts.latency_s
+    run = (at[:, None] * (1 + 1e-12) - begin) / parts.period_s
     return np.asarray(np.floor(np.clip(run, 0, parts.steps)).sum(axis=1))
 
 

@@ -56,10 +56,7 @@ def states(timeline: Timeline) -> States:
     end_s = timeline.end_s
     seconds = state_seconds(timeline, np.array([end_s]))[:, :, 0]
     compute, lasting = timeline.on_compute, timeline.finish_s - timeline.start_s
-    kernels, transfers = (
-        np.bincount(timeline.track[chosen], lasting[chosen], minlength=len(timeline.tracks)).astype(np.float64)
-        for chosen in (compute, ~compute)
-    )
+    kernels = np.bincount(timeline.track[compute], lasting[compute], minlength=len(timeline.tracks)).astype(np.float64)
     if not np.allclose(kernels, seconds[:, 0], rtol=1e-9, atol=0) or (seconds < -1e-9 * end_s).any():
         raise BrokenLawError("kernels of a rank overlap: busy + exposed + waiting + idle is not the latency")
     return States(
@@ -67,9 +64,16 @@ def states(timeline: Timeline) -> States:
         communicating=seconds[:, 1],
         waiting=seconds[:, 2],
         idle=seconds[:, 3],
-        transferring=transfers,
+        transferring=_transferring(timeline),
         exposed=_exposed(timeline),
     )
+
+
+def _transferring(timeline: Timeline) -> Floats:
+    """Seconds in which a rank of each track has any transfer under way."""
+    end_s, compute = np.array([timeline.end_s]), timeline.on_compute
+    transfers = [rows[~compute[rows]] for rows in rows_by_track(timeline)]
+    return np.array([float(covered_s(timeline.start_s[rows], timeline.finish_s[rows], end_s)[0]) for rows in transfers])
 
 
 def _exposed(timeline: Timeline) -> Floats:

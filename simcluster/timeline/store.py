@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from simcluster.errors import InputError, Mistake
+from simcluster.gpu.power import Power
 from simcluster.timeline.check import Check
 from simcluster.timeline.parts import Segment
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
@@ -41,6 +42,8 @@ def pack(result: Result) -> bytes:
         "work": {name: asdict(work) for name, work in result.work.items()},
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
         "generates": result.generates,
+        "price_usd_per_h": result.price_usd_per_h,
+        "power": None if result.power is None else asdict(result.power),
         "checks": [asdict(check) for check in result.checks],
     }
     arrays = {}
@@ -81,7 +84,7 @@ def unpack(path: Path) -> Result:
 
 def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
     kept = dict(header)
-    timeline = kept.pop("timeline", None)
+    timeline, power = kept.pop("timeline", None), kept.pop("power", None)
     spans = None if timeline is None else _timeline(timeline, arrays)
     return Result(
         identity=Identity(**kept.pop("identity")),
@@ -91,6 +94,7 @@ def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
         divisions=tuple(kept.pop("divisions")),
         provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},
         checks=tuple(Check(**check) for check in kept.pop("checks")),
+        power=None if power is None else Power(**power),
         timeline=spans,
         states=None if spans is None else states(spans),
         **kept,

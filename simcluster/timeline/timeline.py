@@ -219,13 +219,14 @@ class Timeline:
     def parts(self) -> Parts:
         """The run cut into its steps, or the segments of a generation."""
         if self.segments:
-            return Parts(
-                end_s=np.array([segment.end_s for segment in self.segments]),
-                steps=np.array([segment.times for segment in self.segments]),
-            )
-        ends = np.zeros(self.steps)
+            ends = np.array([segment.end_s for segment in self.segments])
+            steps = np.array([segment.times for segment in self.segments])
+            return Parts(begin_s=np.append(0.0, ends[:-1]), end_s=ends, steps=steps)
+        ends, begins = np.zeros(self.steps), np.full(self.steps, np.inf)
         np.maximum.at(ends, self.step, self.finish_s)
-        return Parts(end_s=ends, steps=np.ones(self.steps, dtype=np.int64))
+        np.minimum.at(begins, self.step, self.arrive_s)
+        begins = np.minimum(begins, np.append(0.0, ends[:-1]))  # what a host does before a step belongs to it
+        return Parts(begin_s=begins, end_s=ends, steps=np.ones(self.steps, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -48,8 +48,8 @@ def refusal(
             return "in-network needs ranks in several NVLink domains"
     if algorithm == "one-way" and n != 2:
         return f"one-way is a send from one rank to another, not among {n}"
-    if algorithm == "node-dedup" and copies is None:
-        return "node-dedup serves expert dispatch and combine only: top_k and experts must be known"
+    if algorithm in ("node-dedup", "low-latency") and copies is None:
+        return f"{algorithm} serves expert dispatch and combine only: top_k and experts must be known"
     return None
 
 
@@ -118,6 +118,7 @@ _PHASES: dict[tuple[CollectiveKind, str], Builder] = {
     ("broadcast", "ring"): lambda group, domain: (rings.chain(group, domain),),
     ("broadcast", "tree"): lambda group, domain: trees.binomial(group),
     ("all_to_all", "direct"): lambda group, domain: (exchange.direct(group),),
+    ("all_to_all", "low-latency"): lambda group, domain: (exchange.direct(group),),
     ("all_to_all", "pairwise"): lambda group, domain: exchange.pairwise_exchange(group),
     ("all_to_all", "hierarchical"): exchange.hierarchical,
     ("send_recv", "direct"): lambda group, domain: (_shift(group),),

@@ -17,6 +17,9 @@ from simcluster.traffic.traffic import Traffic
 
 DEDUP = "node-dedup"
 
+EXCHANGES = {DEDUP: "normal", "low-latency": "low_latency"}
+"""Algorithms for tokens only, which `auto` never takes, and DeepEP's name of the mode."""
+
 
 class Pricing:
     """The traffic of collectives on one cluster.
@@ -120,10 +123,10 @@ class Pricing:
         for name in names:
             if refusal(kind, name, group, self._cluster, copies) is not None:
                 continue
-            if name != DEDUP:
+            if name not in EXCHANGES:
                 one = timing(kind, name, group, payload_bytes, self._cluster, dtype)
             elif len(names) == 1 and copies is not None:
-                one = self._exchange_timing(group, payload_bytes, copies, "normal", back, None)
+                one = self._exchange_timing(group, payload_bytes, copies, EXCHANGES[name], back, None)
             else:
                 one = None
             if one is not None:

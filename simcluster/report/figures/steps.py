@@ -59,7 +59,7 @@ def draw_throughput(result: Result, look: style.Look = style.LIGHT) -> Figure:
         style.quiet(above, look)
         done, done_name = style.token_unit(float(series.tokens_done.max()))
         parts = timeline.parts
-        ends = np.append(0.0, np.cumsum(np.repeat(parts.latency_s, parts.steps))) * scale
+        ends = np.append(0.0, np.cumsum(np.repeat(parts.period_s, parts.steps))) * scale
         tokens = np.arange(len(ends)) * result.tokens * timeline.steps / parts.steps.sum() * done
         below.step(ends, tokens, where="post", color=style.THIRD, linewidth=1.8)
         if len(ends) <= 60:

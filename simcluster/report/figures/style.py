@@ -34,6 +34,7 @@ GATHER = "#F0C75E"
 SCATTER = "#CC79A7"
 WAITING = "#999999"
 THIRD = "#009E73"
+SEND = "#7B5EA7"
 
 KINDS = {
     "compute": ("kernel", COMPUTING),
@@ -41,6 +42,7 @@ KINDS = {
     "all_to_all": ("all-to-all", ALL_TO_ALL),
     "all_gather": ("all-gather", GATHER),
     "reduce_scatter": ("reduce-scatter", SCATTER),
+    "send_recv": ("send", SEND),
 }
 """Legend label and colour of each kind of operation, the same in every figure."""
 

@@ -44,7 +44,9 @@ def window(timeline: Timeline, layers: int) -> tuple[float, float]:
         return 0.0, timeline.end_s
     first = len(numbers) // 2 if len(numbers) > layers else 0
     chosen = set(numbers[first : first + layers])
-    rows = np.array([op.layer in chosen for op in timeline.operations])[timeline.operation] & (timeline.step == 0)
+    once = np.zeros(len(timeline.operation), dtype=np.bool_)
+    once[np.unique(timeline.track * len(timeline.operations) + timeline.operation, return_index=True)[1]] = True
+    rows = np.array([op.layer in chosen for op in timeline.operations])[timeline.operation] & once
     return float(timeline.arrive_s[rows].min()), float(timeline.finish_s[rows].max())
 
 

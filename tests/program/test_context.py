@@ -33,7 +33,8 @@ GATHER = ("attention.kv_all_gather",)
 
 
 def planned(cp: int, tp: int = 1, workload: Tree = PREFILL, model: Tree = MODEL, **execution: Any) -> Scenario:
-    return scenario(f"TP{tp}_CP{cp}", cluster(cp, tp), model=model, workload=workload, **execution)
+    how = {"context_attention": "ring"} | execution
+    return scenario(f"TP{tp}_CP{cp}", cluster(cp, tp), model=model, workload=workload, **how)
 
 
 def core_flops(case: Scenario) -> float:
@@ -168,10 +169,10 @@ def test_a_ring_overlaps_each_block_s_way_with_work_on_the_one_before(cp: int, s
     """cp - 1 times the longer of sending and computing, then the last block: T_attention = (cp-1) max(c, x) + c."""
     model = {**MODEL, "layers": 1}
     block = B * S / cp * 2 * KV_HEADS * HEAD_DIM * 2
-    case = scenario(f"CP{cp}", cluster(cp), model=model, workload=PREFILL)
+    case = planned(cp, model=model)
     step_s = max(one.kernel.flops for one in computes(case, "attention.core")) / 100e12
     machine = cluster(cp, nic=f"{block / (slower * step_s):.17g} B/s")
-    found = simulate(scenario(f"CP{cp}", machine, model=model, workload=PREFILL))
+    found = simulate(scenario(f"CP{cp}", machine, model=model, workload=PREFILL, context_attention="ring"))
     rest = [one for one in found.by_operation if one.kind == "compute" and one.name != "attention.core"]
     expected = sum(one.seconds for one in rest) + (cp - 1) * max(1, slower) * step_s + step_s
     assert seconds(found) == pytest.approx(expected, rel=1e-9)

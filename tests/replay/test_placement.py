@@ -24,7 +24,9 @@ PLANS: dict[str, tuple[Any, Tree]] = {
 def placed(plan: str, placement: tuple[str, ...], machine: Tree, workload: Tree = PREFILL) -> Result:
     degrees, model = PLANS[plan]
     work = {**workload, "batch": 16}
-    return simulate(scenario(degrees, machine, model=model, workload=work, placement=list(placement)))
+    return simulate(
+        scenario(degrees, machine, model=model, workload=work, placement=list(placement), context_attention="ring")
+    )
 
 
 @pytest.mark.parametrize("plan", list(PLANS))
@@ -42,7 +44,7 @@ def test_on_one_uniform_tier_every_placement_takes_as_long(plan: str, workload: 
 @pytest.mark.parametrize("plan", list(PLANS))
 def test_leaving_placement_out_is_the_default(plan: str) -> None:
     degrees, model = PLANS[plan]
-    left_out = simulate(scenario(degrees, cluster(4, 4), model=model, workload={**PREFILL, "batch": 16}))
+    left_out = simulate(scenario(degrees, cluster(4, 4), model=model, workload={**PREFILL, "batch": 16}, context_attention="ring"))
     assert left_out.as_dict() == placed(plan, PLACEMENT, cluster(4, 4)).as_dict()
 
 

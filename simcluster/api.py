@@ -16,14 +16,36 @@ from simcluster.scenario.cluster_section import load_cluster, load_gpu
 from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
 from simcluster.scenario.sections import read_text
+from simcluster.study.candidates import space
+from simcluster.study.compare import Source
+from simcluster.study.compare import compare as run_compare
+from simcluster.study.crossover import TOLERANCE
+from simcluster.study.crossover import crossover as run_crossover
 from simcluster.study.grid import Axis
+from simcluster.study.limits import limits
+from simcluster.study.search import search as run_search
+from simcluster.study.span import parse_span
 from simcluster.study.sweep import sweep as run_sweep
 from simcluster.study.uncertainty import intervals
 from simcluster.timeline.check import Check
+from simcluster.timeline.comparison import Compared
+from simcluster.timeline.crossover import Crossover
 from simcluster.timeline.interval import Uncertainty
+from simcluster.timeline.ranking import Ranking
 from simcluster.timeline.table import Table
 
-__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "simulate", "sweep", "uncertainty"]
+__all__ = [
+    "check",
+    "collective_seconds",
+    "compare",
+    "crossover",
+    "kernel_seconds",
+    "load",
+    "search",
+    "simulate",
+    "sweep",
+    "uncertainty",
+]
 
 
 def check(scenario: Scenario, *, fold: Fold = "auto") -> tuple[Check, ...]:
@@ -57,6 +79,69 @@ def uncertainty(
     """`draws` seeded draws of the scenario's uncertain hardware replayed: an interval for each metric, and the inputs
     that move it; None where the plan does not fit in memory."""
     return intervals(scenario, simulate(scenario, fold=fold), draws, fold=fold, workers=workers)
+
+
+def compare(
+    *paths: str | Path,
+    plans: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    fold: Fold = "auto",
+    sensitivities: bool | None = None,
+) -> tuple[Compared, ...]:
+    """A column for each scenario file under its own plan and under each of `plans`.
+
+    A plan that cannot be or does not fit has a `reason` and no numbers.  `sensitivities` finds what 10 % more of each
+    input buys; None where runs are short.  `timeline.comparison.difference` says why one column is faster than another.
+    """
+    sources = [Source(text=read_text(path), origin=str(path)) for path in paths]
+    if not sources:
+        raise InputError("nothing to compare; name a scenario file")
+    return run_compare(sources, plans, overrides=overrides, fold=fold, thorough=sensitivities)
+
+
+def crossover(
+    path: str | Path,
+    between: tuple[str, str],
+    over: str,
+    *,
+    overrides: Sequence[str] = (),
+    tolerance: float = TOLERANCE,
+    fold: Fold = "auto",
+) -> Crossover:
+    """Where one of two plans overtakes the other as a value grows, `PATH=LO..HI` with units as in a file."""
+    span = parse_span(over)
+    return run_crossover(read_text(path), str(path), between, span, overrides=overrides, tolerance=tolerance, fold=fold)
+
+
+def search(
+    scenario: Scenario | str | Path,
+    *,
+    objective: str = "latency",
+    max_latency_s: float | None = None,
+    min_throughput_tokens_per_s: float | None = None,
+    max_memory: float | None = None,
+    fewer_gpus: bool = False,
+    placements: bool = False,
+    microbatches: Sequence[int | None] = (),
+    batches: Sequence[int] = (),
+    workers: int | None = None,
+) -> Ranking:
+    """Every plan of a scenario (or of the file at that path) on all its GPUs, those that fit replayed and ranked.
+
+    `objective` is latency, throughput or cost (GPU-hours per million tokens), among plans of at most `max_latency_s`
+    and `max_memory` (a fraction of a GPU's) and at least `min_throughput_tokens_per_s`.  The space is widened by
+    deployments that leave whole nodes out (`fewer_gpus`), every order of placed axes (`placements`), and lists of
+    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  InputError where
+    the limits exclude every plan that fits, with what each alone leaves.
+    """
+    base = scenario if isinstance(scenario, Scenario) else load(scenario)
+    asked = limits(
+        max_latency_s=max_latency_s, min_throughput_tokens_per_s=min_throughput_tokens_per_s, max_memory=max_memory
+    )
+    listed = space(
+        base, fewer_gpus=fewer_gpus, placements=placements, microbatches=microbatches, batches=batches
+    )  # fmt: skip
+    return run_search(base, listed, objective=objective, limits=asked, workers=workers)
 
 
 def collective_seconds(

@@ -75,6 +75,13 @@ def memory_fraction(scenario: Scenario) -> float:
     return (kept + max(_held(scenario.share, programs))) / gpu.memory_bytes
 
 
+def resident_fraction(scenario: Scenario) -> float:
+    """What a GPU of the first stage needs whatever it computes, weights, cache and workspace, over its capacity."""
+    gpu = scenario.cluster.gpu
+    kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
+    return (kept + sum(part.bytes for part in memory.resident(scenario.share).values())) / gpu.memory_bytes
+
+
 def _held(share: Share, programs: list[Program]) -> Iterator[float]:
     """Weights, cache and activations of a rank of each stage."""
     for stage in range(share.degrees.pp):

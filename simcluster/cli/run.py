@@ -39,7 +39,7 @@ def command(
     draws: int | None,
 ) -> int:
     """Simulate SCENARIO and print what binds it, latency, throughput, where the time goes, memory, wires and what to
-    change next.
+    change next; with faults also what the same scenario gives without them.
 
     Exit status 1 if the plan does not fit in memory; nothing is replayed then.
     """
@@ -49,6 +49,7 @@ def command(
     from simcluster.scenario.compile import load
     from simcluster.study.capacity import capacity
     from simcluster.study.remedies import remedies
+    from simcluster.study.slowdown import slowdown
 
     compiled = load(scenario, overrides)
     if out is not None:
@@ -58,16 +59,17 @@ def command(
         found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
         allowed = replace(allowed, remedies=found)
     spread = None if draws is None else _spread(compiled, result, draws, fold)
+    healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
-        folder.write(out, compiled, result, allowed, spread)
+        folder.write(out, compiled, result, allowed, spread, healthy)
     if as_json:
-        click.echo(machine.result_json(result, allowed, spread))
+        click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1
     from simcluster.study.advice import advise as find_advice
 
     wanted = result.fits and advise is not False
     changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
-    click.echo(text.summary(result, changes, allowed))
+    click.echo(text.summary(result, changes, allowed, healthy))
     if spread is not None:
         from simcluster.report.uncertainty import uncertainty
 

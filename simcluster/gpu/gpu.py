@@ -25,6 +25,8 @@ Provenance = Literal["measured", "fitted", "datasheet"]
 class KernelTime:
     """How long one kernel runs (launch included), which part of that is the longest, and where the number came from.
 
+    `launch_s` of it is launch overhead; the rest goes at the pace of its computing or of its memory (`pace`).
+
     `table` names the profile's table that was read, "" if none; `outside` if the shape lies outside of it, so that
     its nearest measured efficiency was taken.
     """
@@ -32,6 +34,8 @@ class KernelTime:
     seconds: float
     bound: Bound
     provenance: Provenance
+    launch_s: float = 0.0
+    pace: Literal["compute", "memory"] = "memory"
     table: str = ""
     outside: bool = False
 
@@ -111,6 +115,8 @@ class Gpu:
             seconds=sum(time.seconds for time in times),
             bound=longest.bound,
             provenance=longest.provenance,
+            launch_s=sum(time.launch_s for time in times),
+            pace=longest.pace,
             table=longest.table,
             outside=longest.outside,
         )
@@ -146,9 +152,11 @@ class Gpu:
 
 def _timed(compute_s: float, memory_s: float, launch_s: float, factor: float, provenance: Provenance) -> KernelTime:
     roof_s = max(compute_s, memory_s)
-    bound: Bound = "compute" if compute_s >= memory_s and compute_s > 0 else "memory"
+    pace: Literal["compute", "memory"] = "compute" if compute_s >= memory_s and compute_s > 0 else "memory"
     return KernelTime(
         seconds=(roof_s + launch_s) * factor,
-        bound="launch" if launch_s > roof_s else bound,
+        bound="launch" if launch_s > roof_s else pace,
         provenance=provenance,
+        launch_s=launch_s * factor,
+        pace=pace,
     )

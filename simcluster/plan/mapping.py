@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simcluster.plan.degrees import Convention, Counts, Degrees, Plan
-from simcluster.plan.name import counts, parse, read, resolve
+from simcluster.plan.name import counts, parse, read, readings, resolve
 
 
 def from_mapping(
@@ -93,6 +93,20 @@ def canonical_name(degrees: Degrees, convention: Convention) -> str:
         if plan.degrees == degrees and plan.convention == convention:
             return name
     return "{" + ", ".join(f"{axis}: {degree}" for axis, degree in degrees.as_dict().items()) + "}"
+
+
+def canonical_plan(degrees: Degrees) -> Plan:
+    """The plan of these degrees under a name that resolves to them on their GPUs, in the reading that the name gets.
+
+    The shortest way of writing it comes first.  There always is one: with DP and ETP written, the folded reading is the
+    degrees themselves.
+    """
+    for parts in _spellings(degrees):
+        taken = next(readings(parts, degrees.gpus), None)
+        if taken is not None and taken[1] == degrees:
+            name = "_".join(f"{part}{degree}" for part, degree in parts.items())
+            return Plan(name=name, named=True, degrees=degrees, convention=taken[0], counts=counts(parts))
+    raise AssertionError(degrees)
 
 
 def _spellings(degrees: Degrees) -> tuple[dict[str, int], ...]:

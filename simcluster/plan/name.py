@@ -68,7 +68,7 @@ def resolve(name: str, gpus: int, prefer: Convention | None = None) -> Plan:
     both counts and what would fit.
     """
     parts = parse(name)
-    found = list(_candidates(parts, gpus))
+    found = list(readings(parts, gpus))
     if not found:
         raise ValueError(_no_reading(name, parts, gpus))
     convention, degrees = next((reading for reading in found if reading[0] == prefer), found[0])
@@ -81,21 +81,21 @@ def other_reading(plan: Plan) -> tuple[Convention, Degrees] | None:
         parts = parse(plan.name)
     except ValueError:
         return None
-    for convention, degrees in _candidates(parts, plan.degrees.gpus):
+    for convention, degrees in readings(parts, plan.degrees.gpus):
         if convention != plan.convention and degrees != plan.degrees:
             return convention, degrees
     return None
 
 
-def _candidates(parts: Parts, gpus: int) -> Iterator[tuple[Convention, Degrees]]:
-    """Readings possible on exactly `gpus` GPUs, the rule's first choice first."""
-    readings = [(convention, read(parts, convention)) for convention in CONVENTIONS]
-    for convention, degrees in readings:
+def readings(parts: Parts, gpus: int) -> Iterator[tuple[Convention, Degrees]]:
+    """The readings of a name's parts that are possible on exactly `gpus` GPUs, the rule's first choice first."""
+    found = [(convention, read(parts, convention)) for convention in CONVENTIONS]
+    for convention, degrees in found:
         if degrees is not None and degrees.gpus == gpus:
             yield convention, degrees
     if "DP" in parts:
         return
-    for convention, degrees in readings:
+    for convention, degrees in found:
         if degrees is not None and degrees.gpus != gpus and gpus % degrees.gpus == 0:
             replicated = read(parts, convention, gpus // degrees.gpus)
             assert replicated is not None

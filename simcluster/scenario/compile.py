@@ -14,7 +14,7 @@ from simcluster.plan import divide, mapping
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
 from simcluster.plan.execution import Execution
-from simcluster.scenario import build, override, uncertainty
+from simcluster.scenario import build, expert_load, override, uncertainty
 from simcluster.scenario.cluster_section import gpus_as_written, read_cluster
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.scenario import BatchRule, Scenario
@@ -58,13 +58,14 @@ class _Compiler(Sections):
         root = self._root()
         name = self._name(root)
         expect = self._expectations(root.get("expect"))
+        self.check_seed(root)
         model = self._model(root)
         cluster = read_cluster(self, root)
         gpus = cluster.gpus if cluster is not None else gpus_as_written(root)
         plan = self._plan(root, gpus)
         rule, workload = self._workload(root, gpus, plan, model)
         execution = self._execution(root)
-        seed, ranges = self._seed(root), self._uncertainty(root, cluster)
+        ranges = self._uncertainty(root, cluster)
         if model is not None and plan is not None and workload is not None and execution is not None:
             self.report(divide.mistakes(model, plan.degrees, workload, execution))
         if model is not None and cluster is not None:
@@ -86,7 +87,7 @@ class _Compiler(Sections):
             batch=rule,
             expect=expect,
             execution=execution,
-            seed=seed,
+            seed=self.seed(root),
             uncertainty=ranges,
         )
 
@@ -108,13 +109,6 @@ class _Compiler(Sections):
             return name
         self.wrong("name", "expected one line of text, at most 200 characters; quote what looks like a number")
         return ""
-
-    def _seed(self, root: dict[str, Value]) -> int:
-        seed = root.get("seed", 0)
-        if type(seed) is int and 0 <= seed < 2**63:
-            return seed
-        self.wrong("seed", "expected a whole number, 0 or more and below 2^63")
-        return 0
 
     def _uncertainty(self, root: dict[str, Value], cluster: Cluster | None) -> dict[str, float]:
         form = self.section(root, "uncertainty", uncertainty.UncertaintyForm)
@@ -171,12 +165,20 @@ class _Compiler(Sections):
             return None, None
         wrong = list(build.workload_mistakes(form))
         if model is not None:
-            wrong += [*build.expert_load_mistakes(form, model), *build.kv_reads_mistakes(form, model)]
+            try:
+                form = expert_load.measured(form, model, self.document.origin)
+            except ValueError as error:
+                wrong.append((f"{expert_load.PATH}.file", str(error)))
+            wrong += [*expert_load.mistakes(form, model), *build.kv_reads_mistakes(form, model)]
         self.report(wrong)
         if wrong or gpus is None or plan is None:
             return None, None
         rule = build.batch_rule(form)
-        return rule, build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+        workload = build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+        if model is not None:
+            workload = expert_load.loaded(workload, form.expert_load, model, plan.degrees, self.seed(root))
+            self.report(expert_load.weight_mistakes(workload.expert_load, model.moe) if model.moe is not None else ())
+        return rule, workload
 
     def _expectations(self, lines: Value) -> tuple[Expectation, ...]:
         if lines is None:

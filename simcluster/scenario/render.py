@@ -15,7 +15,7 @@ from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
 from simcluster.plan.execution import Execution
 from simcluster.program.program import ALGORITHMS
-from simcluster.scenario import faults
+from simcluster.scenario import expert_load, faults
 from simcluster.scenario.document import scalar
 from simcluster.scenario.scenario import Scenario
 from simcluster.units import format_exact
@@ -49,12 +49,12 @@ def as_tree(scenario: Scenario) -> Tree:
             "host_overhead": format_exact(workload.host_overhead_s, "seconds"),
             "kv_block": workload.kv_block,
             "kv_reads": workload.kv_reads,
-            **({"expert_load": dict(workload.expert_load)} if workload.expert_load else {}),
+            **expert_load.as_tree(workload),
         },
     }
+    tree["seed"] = scenario.seed
     if damage := faults.as_tree(scenario.cluster):
         tree["faults"] = damage
-    tree["seed"] = scenario.seed
     if scenario.uncertainty:
         tree["uncertainty"] = dict(scenario.uncertainty)
     if scenario.expect:

@@ -51,6 +51,7 @@ METRICS: dict[str, Measure] = {
     "balance.experts_per_gpu_group": "count",
     "balance.expert_load_variance": "number",
     "balance.expert_load_max_over_mean": "number",
+    "balance.straggler_factor": "number",
     "balance.compute_variance": "number",
     "balance.memory_variance": "number",
     **{

@@ -9,11 +9,14 @@ from functools import cached_property
 from simcluster.gpu.power import Power
 from simcluster.timeline import energy, generation
 from simcluster.timeline.check import Check
+from simcluster.timeline.critical_path import CriticalPath, critical_path
 from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
 from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.routing import Routing
 from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
+from simcluster.timeline.stragglers import Straggler, stragglers
 from simcluster.timeline.timeline import Timeline
 from simcluster.timeline.totals import OperationTotal, operation_totals
 
@@ -50,6 +53,7 @@ class Identity:
     degrees: Mapping[str, int]
     counts: Mapping[str, int | None]
     gpus: int
+    gpus_per_node: int
     other_reading: str
 
 
@@ -76,7 +80,7 @@ class Result:
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
     `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.  Where it
     `generates`, a step is the whole generation.  Without a GPU's `price_usd_per_h` there is no cost, without its
-    `power` no energy.
+    `power` no energy.  `routing` is there where experts do not get equally many copies.
     """
 
     identity: Identity
@@ -93,6 +97,7 @@ class Result:
     generates: bool = False
     price_usd_per_h: float | None = None
     power: Power | None = None
+    routing: Routing | None = None
     timeline: Timeline | None = None
     states: States | None = None
     checks: tuple[Check, ...] = field(default=())
@@ -115,6 +120,16 @@ class Result:
         if self.timeline is None or self.states is None:
             return ()
         return operation_totals(self.timeline, self.states.exposed)
+
+    @cached_property
+    def waited_for(self) -> tuple[Straggler, ...]:
+        """The ranks that others wait for, longest first."""
+        return () if self.timeline is None else stragglers(self.timeline, self.identity.gpus_per_node)
+
+    @cached_property
+    def critical_path(self) -> CriticalPath | None:
+        """The chain of spans that makes the run as long as it is."""
+        return None if self.timeline is None else critical_path(self.timeline)
 
     @cached_property
     def phases(self) -> tuple[PhaseTotal, ...]:
@@ -162,7 +177,9 @@ class Result:
             "counts": dict(identity.counts),
             **self._time(),
             "by_operation": [row.as_dict() for row in self.by_operation],
+            "waited_for": [one.as_dict() for one in self.waited_for],
             **({"phases": [asdict(phase) for phase in self.phases]} if self.generates else {}),
+            "critical_path": [] if self.critical_path is None else self.critical_path.as_rows(),
             "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),
             "traffic": self._traffic(),
@@ -170,7 +187,7 @@ class Result:
             "links": [] if timeline is None else link_rows(timeline),
             "wires": [] if timeline is None else wire_rows(timeline, BINS),
             "folding": None if timeline is None else asdict(timeline.folding),
-            "balance": dict(self.balance),
+            "balance": {**self.balance, **({} if self.routing is None else self.routing.as_dict())},
             "modules": [dict(module) for module in self.modules],
             "timeseries": None if self.series is None else self.series.as_dict(),
             "checks": [check.as_dict() for check in self.checks],

@@ -217,7 +217,7 @@ PLAN = "plan: EP4_TP2_PP1"
 NONSENSE = {
     "faults as a mapping": ((PLAN, f"faults: {{nic: node0.nic0, factor: 0}}\n{PLAN}"), "faults", "list"),
     "faults as a number": ((PLAN, f"faults: 3\n{PLAN}"), "faults", "list"),
-    "a fault as a number": ((PLAN, f"faults: [3]\n{PLAN}"), "faults.0", "link, nic, gpu, node, factor"),
+    "a fault as a number": ((PLAN, f"faults: [3]\n{PLAN}"), "faults.0", "link, nic, gpu, node, jitter, factor, seed"),
     "an empty fault": ((PLAN, f"faults: [{{}}]\n{PLAN}"), "faults.0.factor", "missing"),
     "one end": ((PLAN, f"faults: [{{link: [node0.nic0], factor: 0}}]\n{PLAN}"), "faults.0.link", ""),
     "three ends": ((PLAN, f"faults: [{{link: [a, b, c], factor: 0}}]\n{PLAN}"), "faults.0.link", ""),

@@ -17,6 +17,7 @@ from simcluster.report.figures import (
     busbw,
     links,
     memory,
+    pareto,
     scaling_chart,
     steps,
     style,
@@ -62,6 +63,9 @@ def figures() -> Iterator[tuple[str, Figure]]:
     yield "sweep", sweep_chart.draw(simcluster.sweep(EXAMPLE, bandwidths, workers=1))
     nodes = {"cluster.nodes": ["4", "8", "16"], "plan": ["EP8", "EP64_TP2"], "workload.batch": ["{per_gpu: 1}", "128"]}
     yield "scaling", scaling_chart.draw(simcluster.sweep(EXAMPLE, nodes, workers=1))
+    changes = ["cluster.nodes=1", "cluster.gpus_per_node=4", "plan=EP4", "workload.batch=4", "model.layers=2"]
+    node = simcluster.load(EXAMPLE, changes)
+    yield "pareto", pareto.draw(simcluster.search(node, batches=[4, 16, 64], workers=1))
 
 
 def bandwidths_by_size() -> Table:

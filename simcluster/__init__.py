@@ -12,9 +12,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simcluster.api import check, collective_seconds, kernel_seconds, load, search, simulate, sweep
+    from simcluster.api import (
+        check,
+        collective_seconds,
+        compare,
+        crossover,
+        kernel_seconds,
+        load,
+        search,
+        simulate,
+        sweep,
+        uncertainty,
+    )
 
-__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "search", "simulate", "sweep"]
+__all__ = [
+    "check",
+    "collective_seconds",
+    "compare",
+    "crossover",
+    "kernel_seconds",
+    "load",
+    "search",
+    "simulate",
+    "sweep",
+    "uncertainty",
+]
 
 
 def __getattr__(name: str) -> Any:

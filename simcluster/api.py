@@ -17,15 +17,35 @@ from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
 from simcluster.scenario.sections import read_text
 from simcluster.study.candidates import space
+from simcluster.study.compare import Source
+from simcluster.study.compare import compare as run_compare
+from simcluster.study.crossover import TOLERANCE
+from simcluster.study.crossover import crossover as run_crossover
 from simcluster.study.grid import Axis
 from simcluster.study.limits import limits
 from simcluster.study.search import search as run_search
+from simcluster.study.span import parse_span
 from simcluster.study.sweep import sweep as run_sweep
+from simcluster.study.uncertainty import intervals
 from simcluster.timeline.check import Check
+from simcluster.timeline.comparison import Compared
+from simcluster.timeline.crossover import Crossover
+from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.ranking import Ranking
 from simcluster.timeline.table import Table
 
-__all__ = ["check", "collective_seconds", "kernel_seconds", "load", "search", "simulate", "sweep"]
+__all__ = [
+    "check",
+    "collective_seconds",
+    "compare",
+    "crossover",
+    "kernel_seconds",
+    "load",
+    "search",
+    "simulate",
+    "sweep",
+    "uncertainty",
+]
 
 
 def check(scenario: Scenario, *, fold: Fold = "auto") -> tuple[Check, ...]:
@@ -51,6 +71,46 @@ def sweep(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return run_sweep(read_text(path), str(path), axes, overrides=overrides, folder=folder, workers=workers, fold=fold)
+
+
+def uncertainty(
+    scenario: Scenario, draws: int = 50, *, fold: Fold = "auto", workers: int | None = None
+) -> Uncertainty | None:
+    """`draws` seeded draws of the scenario's uncertain hardware replayed: an interval for each metric, and the inputs
+    that move it; None where the plan does not fit in memory."""
+    return intervals(scenario, simulate(scenario, fold=fold), draws, fold=fold, workers=workers)
+
+
+def compare(
+    *paths: str | Path,
+    plans: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    fold: Fold = "auto",
+    sensitivities: bool | None = None,
+) -> tuple[Compared, ...]:
+    """A column for each scenario file under its own plan and under each of `plans`.
+
+    A plan that cannot be or does not fit has a `reason` and no numbers.  `sensitivities` finds what 10 % more of each
+    input buys; None where runs are short.  `timeline.comparison.difference` says why one column is faster than another.
+    """
+    sources = [Source(text=read_text(path), origin=str(path)) for path in paths]
+    if not sources:
+        raise InputError("nothing to compare; name a scenario file")
+    return run_compare(sources, plans, overrides=overrides, fold=fold, thorough=sensitivities)
+
+
+def crossover(
+    path: str | Path,
+    between: tuple[str, str],
+    over: str,
+    *,
+    overrides: Sequence[str] = (),
+    tolerance: float = TOLERANCE,
+    fold: Fold = "auto",
+) -> Crossover:
+    """Where one of two plans overtakes the other as a value grows, `PATH=LO..HI` with units as in a file."""
+    span = parse_span(over)
+    return run_crossover(read_text(path), str(path), between, span, overrides=overrides, tolerance=tolerance, fold=fold)
 
 
 def search(

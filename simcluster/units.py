@@ -1,18 +1,20 @@
 """The only reader and writer of quantities: text with a unit outside, SI floats inside.
 
-Inside the code every quantity is a float in bytes, seconds, FLOP, bytes/s or FLOP/s.  In a file every dimensional value
-carries its unit.  Decimal prefixes are powers of 1000 and binary ones (KiB, MiB, …) powers of 1024; a lower-case `bit`
-is an eighth of a byte.  Scaling is done in decimal arithmetic, so a written number maps to the nearest float and
-`parse(format_exact(x)) == x` for every x.
+Inside the code every quantity is a float in bytes, seconds, FLOP, bytes/s, FLOP/s, watts, joules, USD or USD/h: prices
+are in one currency, so that they can be compared.  In a file every dimensional value carries its unit.  Decimal
+prefixes are powers of 1000 and binary ones (KiB, MiB, …) powers of 1024; a lower-case `bit` is an eighth of a byte.
+Scaling is done in decimal arithmetic, so a written number maps to the nearest float and `parse(format_exact(x)) == x`
+for every x.
 """
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from math import floor, log10
 from typing import Literal
 
-Dimension = Literal["bytes", "seconds", "bytes/s", "FLOP/s", "FLOP"]
+Dimension = Literal["bytes", "seconds", "bytes/s", "FLOP/s", "FLOP", "watts", "joules", "USD", "USD/h"]
 
 LARGEST = 1e21
 """Values past this many SI units are refused: no machine has them, and squares of them overflow."""
@@ -37,6 +39,13 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
     "FLOP/s": {f"{name}{end}": scale for name, scale in _FLOP.items() for end in ("S", "/s")}
     | {f"{p}OPS": s for p, s in _DECIMAL.items()},
     "FLOP": _FLOP,
+    "watts": {"W": Decimal(1), "kW": Decimal(10) ** 3, "MW": Decimal(10) ** 6},
+    "joules": {
+        "J": Decimal(1), "uJ": Decimal("1e-6"), "mJ": Decimal("1e-3"), "kJ": Decimal(10) ** 3, "MJ": Decimal(10) ** 6,
+        "Wh": Decimal(3600), "kWh": Decimal(3_600_000),
+    },
+    "USD": {"USD": Decimal(1), "$": Decimal(1)},
+    "USD/h": {"USD/h": Decimal(1), "$/h": Decimal(1)},
 }  # fmt: skip
 
 _EXAMPLE: dict[Dimension, str] = {
@@ -45,7 +54,13 @@ _EXAMPLE: dict[Dimension, str] = {
     "bytes/s": "450 GB/s or 400 Gbit/s",
     "FLOP/s": "400 TFLOPS",
     "FLOP": "550 GFLOP",
+    "watts": "700 W",
+    "joules": "250 mJ",
+    "USD": "0.15 USD",
+    "USD/h": "2.50 USD/h",
 }
+
+_PRICES: tuple[Dimension, ...] = ("USD", "USD/h")
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*", re.ASCII)
 
@@ -86,6 +101,8 @@ def _unknown_unit(unit: str, dimension: Dimension) -> str:
     for other, units in _UNITS.items():
         if unit in units:
             return f"the unit {unit} measures {other}, but {dimension} are needed here; write it as {example}"
+    if dimension in _PRICES:
+        return f"unknown unit {unit!r:.40}; prices are in USD, so convert it and write it as {example}"
     close = [name for name in _UNITS[dimension] if name.lower() in (unit.lower(), unit.lower().replace("b", "bit"))]
     if len(close) > 1:
         return f"{unit} may mean bits or bytes; write {' or '.join(sorted(close))}"
@@ -107,6 +124,10 @@ _EXACT: dict[Dimension, tuple[str, ...]] = {
     "bytes/s": ("TB/s", "GB/s", "MB/s", "kB/s", "B/s"),
     "FLOP/s": ("PFLOPS", "TFLOPS", "GFLOPS", "MFLOPS", "FLOPS"),
     "FLOP": ("PFLOP", "TFLOP", "GFLOP", "MFLOP", "FLOP"),
+    "watts": ("kW", "W"),
+    "joules": ("MJ", "kJ", "J", "mJ", "uJ"),
+    "USD": ("USD",),
+    "USD/h": ("USD/h",),
 }
 
 
@@ -155,6 +176,26 @@ def show_seconds(value: float) -> str:
         if abs(value) >= scale:
             return f"{_digits(value / scale)} {unit}"
     return f"{_digits(value / 1e-9)} ns" if value else "0 s"
+
+
+def show_watts(value: float) -> str:
+    """`700 W`."""
+    return _scaled(value, ("W", "kW", "MW", "GW"))
+
+
+def show_joules(value: float) -> str:
+    """`4.97 mJ`."""
+    for scale, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ")):
+        if abs(value) >= scale:
+            return f"{_digits(value / scale)} {unit}"
+    return f"{_digits(value / 1e-9)} nJ" if value else "0 J"
+
+
+def show_usd(value: float) -> str:
+    """`0.006122 USD`: four significant digits, and at least two after the point."""
+    places = 2 if value == 0 else max(2, 3 - floor(log10(abs(value))))
+    whole, _, part = f"{value:,.{places}f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')} USD"
 
 
 def show_count(value: float) -> str:

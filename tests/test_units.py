@@ -32,6 +32,8 @@ dimensions = st.sampled_from(DIMENSIONS)
         ("400 TFLOPS", "FLOP/s", 400e12), ("400 TFLOP/s", "FLOP/s", 400e12), ("2 PFLOPS", "FLOP/s", 2e15),
         ("624 TOPS", "FLOP/s", 624e12), ("550 GFLOP", "FLOP", 550e9),
         ("0.1 GB/s", "bytes/s", 1e8), ("1e21 B", "bytes", 1e21),
+        ("700 W", "watts", 700), ("0.7 kW", "watts", 700), ("3 mJ", "joules", 3e-3), ("1 kWh", "joules", 3.6e6),
+        ("2.50 USD/h", "USD/h", 2.5), ("2.5 $/h", "USD/h", 2.5), ("0.15 USD", "USD", 0.15),
     ],
 )  # fmt: skip
 def test_a_quantity_is_its_si_value(text: str, dimension: units.Dimension, value: float) -> None:
@@ -56,6 +58,12 @@ def test_a_bit_is_an_eighth_and_a_gibi_seven_percent_more() -> None:
         ("64 GB", "seconds", "measures bytes, but seconds are needed here; write it as 3 us"),
         ("3 TFLOPS", "bytes/s", "measures FLOP/s, but bytes/s are needed here"),
         ("3 TFLOP", "FLOP/s", "measures FLOP, but FLOP/s are needed here; write it as 400 TFLOPS"),
+        ("2.50", "USD/h", "has no unit; write it as 2.50 USD/h"),
+        ("2.50 EUR/h", "USD/h", "unknown unit 'EUR/h'; prices are in USD, so convert it and write it as 2.50 USD/h"),
+        ("2.50 USD", "USD/h", "measures USD, but USD/h are needed here; write it as 2.50 USD/h"),
+        ("-2 USD/h", "USD/h", "is negative"),
+        ("700 J", "watts", "measures joules, but watts are needed here; write it as 700 W"),
+        ("700 w", "watts", "unknown unit w; did you mean W?"),
         ("64 gb", "bytes", "unknown unit gb; did you mean GB?"),
         ("3 tflops", "FLOP/s", "unknown unit tflops; did you mean TFLOPS?"),
         ("3 MS", "seconds", "unknown unit MS; did you mean ms?"),

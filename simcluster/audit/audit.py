@@ -50,7 +50,10 @@ def _expert_distribution(result: Result) -> Check:
         text = spread.NO_EXPERTS
     else:
         experts = show_count(per_group * ep)
-        text = f"{experts} experts / ep {ep} = {show_count(per_group)} on each group of {spread.group(result)}"
+        redundant = ", redundant ones included," if result.balance.get("redundant_experts") else ""
+        text = (
+            f"{experts} experts{redundant} / ep {ep} = {show_count(per_group)} on each group of {spread.group(result)}"
+        )
     return Check(
         name="expert_distribution",
         passed=float(per_group).is_integer(),

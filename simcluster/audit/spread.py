@@ -18,9 +18,15 @@ def balance(result: Result, leaf: str) -> str:
     match leaf:
         case "experts_per_gpu_group":
             ep = result.identity.degrees["ep"]
-            return f"{show_count(value * ep)} experts / ep {ep} = {per_group}, held by {group(result)}"
+            redundant = ", redundant ones included," if result.balance.get("redundant_experts") else ""
+            return f"{show_count(value * ep)} experts{redundant} / ep {ep} = {per_group}, held by {group(result)}"
         case "expert_load_variance" | "expert_load_max_over_mean":
             return f"{expert_load(result)}, so it is {value:.4g}"
+        case "straggler_factor" if uneven:
+            slowest = "the slowest GPU's kernels on received copies over the mean GPU's"
+            return f"{slowest}; {expert_load(result)}: {value:.4g}"
+        case "straggler_factor":
+            return f"every GPU's experts work equally long, so it is {value:.4g}"
         case "compute_variance" if uneven:
             return f"every GPU runs its experts' kernels on the copies they get, and {expert_load(result)}: {value:.4g}"
         case "compute_variance":
@@ -40,6 +46,8 @@ def expert_load(result: Result) -> str:
     if ratio <= 1:
         same = "holds all of them" if ep == 1 else f"of {ep} gets the same number of copies"
         return f"experts are not equally popular, but every GPU group {same}"
+    if result.balance.get("redundant_experts"):
+        return f"of {plural(ep, 'GPU group')}, group {int(hottest)} gets most token copies, {ratio:.4g} x the mean"
     first = int(hottest) * held
     experts = f"expert {first}" if held == 1 else f"experts {first} to {first + held - 1}"
     groups = plural(ep, "GPU group")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simcluster.audit import spread
+from simcluster.audit import costs, spread
 from simcluster.timeline import metric
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.result import Result, part_of
@@ -50,6 +50,8 @@ def sentence(result: Result, path: str) -> str:
             return f"{_states(result)}. {costliest(result)}"
         case "throughput_tokens_per_s" | "throughput_tokens_per_s_per_gpu":
             return _throughput(result, per_gpu=path.endswith("per_gpu"))
+        case "cost_per_million_tokens" | "energy_per_token_j" | "power_mean_w":
+            return costs.sentence(result, path)
         case "synchronisation_points_per_layer":
             return _synchronisation(result)
         case "traffic.nvlink" | "traffic.infiniband":

@@ -16,7 +16,9 @@ from simcluster.report.machine import result_json
 from simcluster.scenario.render import render
 from simcluster.scenario.scenario import Scenario
 from simcluster.timeline.capacity import Capacity
+from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.result import SCHEMA_VERSION, Result
+from simcluster.timeline.slowdown import WithoutFaults
 from simcluster.timeline.store import pack
 
 MANIFEST = "manifest.json"
@@ -43,11 +45,18 @@ def _is_ours(manifest: Path) -> bool:
     return isinstance(found, dict) and {"simcluster", "schema_version", "sha256"} <= found.keys()
 
 
-def write(folder: Path, scenario: Scenario, result: Result, capacity: Capacity) -> None:
+def write(
+    folder: Path,
+    scenario: Scenario,
+    result: Result,
+    capacity: Capacity,
+    uncertainty: Uncertainty | None = None,
+    healthy: WithoutFaults | None = None,
+) -> None:
     """Write the run's files beside the folder, then put them in its place; a failure leaves what was there."""
     contents = {
         "resolved.yaml": render(scenario).encode(),
-        "result.json": (result_json(result, capacity) + "\n").encode(),
+        "result.json": (result_json(result, capacity, uncertainty, healthy) + "\n").encode(),
         TIMELINE: pack(result),
     }
     contents[MANIFEST] = (json.dumps(_manifest(contents), indent=2) + "\n").encode()

@@ -19,6 +19,8 @@ COMMANDS = {
     "plot": "Draw a figure of a scenario or of a run's folder.",
     "sweep": "Simulate a scenario at every point of a grid.",
     "search": "Try every plan, rank those that fit, and say why the best wins.",
+    "compare": "Put scenarios and plans side by side, and say why one is faster.",
+    "crossover": "Find where one plan overtakes another as a value grows.",
     "validate": "Print our error against measurements of real machines.",
     "kernel": "Time one kernel on a GPU: achieved rate, bound, provenance.",
     "calibrate": "Fit your own measured kernels: a profile, and its errors.",

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
+from simcluster.cli.progress import progress
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
+    from simcluster.scenario.scenario import Scenario
+    from simcluster.timeline.interval import Uncertainty
+    from simcluster.timeline.result import Result
 
 
 @click.command("run")
@@ -21,11 +25,21 @@ if TYPE_CHECKING:
 @fold_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
 @click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
+@click.option(
+    "--uncertainty", "draws", type=click.IntRange(1, 10_000), metavar="N",
+    help="Replay N draws of the uncertain hardware and print intervals.",
+)  # fmt: skip
 def command(
-    scenario: str, overrides: tuple[str, ...], as_json: bool, fold: Fold, out: Path | None, advise: bool | None
+    scenario: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    fold: Fold,
+    out: Path | None,
+    advise: bool | None,
+    draws: int | None,
 ) -> int:
     """Simulate SCENARIO and print what binds it, latency, throughput, where the time goes, memory, wires and what to
-    change next.
+    change next; with faults also what the same scenario gives without them.
 
     Exit status 1 if the plan does not fit in memory; nothing is replayed then.
     """
@@ -35,6 +49,7 @@ def command(
     from simcluster.scenario.compile import load
     from simcluster.study.capacity import capacity
     from simcluster.study.remedies import remedies
+    from simcluster.study.slowdown import slowdown
 
     compiled = load(scenario, overrides)
     if out is not None:
@@ -43,14 +58,27 @@ def command(
     if not result.fits:
         found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
         allowed = replace(allowed, remedies=found)
+    spread = None if draws is None else _spread(compiled, result, draws, fold)
+    healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
-        folder.write(out, compiled, result, allowed)
+        folder.write(out, compiled, result, allowed, spread, healthy)
     if as_json:
-        click.echo(machine.result_json(result, allowed))
+        click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1
     from simcluster.study.advice import advise as find_advice
 
     wanted = result.fits and advise is not False
     changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
-    click.echo(text.summary(result, changes, allowed))
+    click.echo(text.summary(result, changes, allowed, healthy))
+    if spread is not None:
+        from simcluster.report.uncertainty import uncertainty
+
+        click.echo(f"\n{uncertainty(spread)}")
     return 0 if result.fits else 1
+
+
+def _spread(scenario: Scenario, result: Result, draws: int, fold: Fold) -> Uncertainty | None:
+    from simcluster.study.uncertainty import intervals
+
+    with progress("draws") as told:
+        return intervals(scenario, result, draws, fold=fold, progress=told)

@@ -243,6 +243,8 @@ def _singled_out(cluster: Cluster) -> Iterable[str]:
     """Whatever sets a GPU or a wire apart from the others of its class."""
     yield from (f"fault at {fault}" for fault in cluster.faults)
     yield from (f"slow GPU {wiring.gpu(*divmod(gpu, cluster.gpus_per_node))}" for gpu in sorted(cluster.slow_gpus))
+    if cluster.jitter is not None:
+        yield "jitter"
     if cluster.background:
         yield "background traffic"
     if cluster.nvlink is not None and cluster.nvlink.topology == "mesh" and cluster.gpus_per_node > 1:

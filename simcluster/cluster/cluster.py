@@ -40,6 +40,14 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Jitter:
+    """The relative standard deviation of each kernel's time on every GPU, and the seed that draws it."""
+
+    relative: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Other jobs' traffic: the GPUs `senders` send `bytes_per_s` together, spread evenly over the `receivers`."""
 
@@ -70,6 +78,7 @@ class Cluster:
     background: tuple[Stream, ...] = ()
     faults: tuple[Fault, ...] = ()
     slow_gpus: Mapping[int, float] = field(default_factory=dict)
+    jitter: Jitter | None = None
     algorithms: Mapping[str, str] = field(default_factory=dict)
     library: Library | None = None
 

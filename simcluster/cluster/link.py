@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Literal
+from typing import Literal, TypeVar
 
 from simcluster.gpu.gpu import Provenance
 
@@ -144,3 +144,18 @@ class InfiniBand:
         (Kim, Dally, Scott & Abts, Technology-Driven, Highly-Scalable Dragonfly Topology, ISCA 2008)."""
         nics = max(1, (self.leaf_ports + 1) // 4)
         return nics, 2 * nics, nics
+
+
+Link = TypeVar("Link", NvLink, Pcie, InfiniBand)
+
+
+def paced(link: Link, efficiency: float, latency: float) -> Link:
+    """The link with so many times its efficiency, 1 at most, and so many times its latency."""
+    faster = replace(link, efficiency=min(1.0, efficiency * link.efficiency), latency_s=latency * link.latency_s)
+    if isinstance(faster, InfiniBand):
+        cables = (
+            cable if cable.latency_s is None else replace(cable, latency_s=latency * cable.latency_s)
+            for cable in faster.cables
+        )
+        return replace(faster, cables=tuple(cables))
+    return faster

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import Literal
 
+from simcluster.gpu.pace import AS_STATED, Pace
 from simcluster.gpu.place import Shape, place
+from simcluster.gpu.power import Power
 from simcluster.gpu.profile import Profile
 from simcluster.kernels import PEAK_OF, ElementWise, ExpertLayer, Kernel, Precision
 
@@ -23,6 +25,8 @@ Provenance = Literal["measured", "fitted", "datasheet"]
 class KernelTime:
     """How long one kernel runs (launch included), which part of that is the longest, and where the number came from.
 
+    `launch_s` of it is launch overhead; the rest goes at the pace of its computing or of its memory (`pace`).
+
     `table` names the profile's table that was read, "" if none; `outside` if the shape lies outside of it, so that
     its nearest measured efficiency was taken.
     """
@@ -30,6 +34,8 @@ class KernelTime:
     seconds: float
     bound: Bound
     provenance: Provenance
+    launch_s: float = 0.0
+    pace: Literal["compute", "memory"] = "memory"
     table: str = ""
     outside: bool = False
 
@@ -42,7 +48,9 @@ class Gpu:
     fraction of `memory_bytes_per_s`.  `launch_overhead_s` is added to every kernel and counts as computing;
     `collective_overhead_s` is added to every collective.  Of its memory the runtime keeps `reserved_memory_bytes` to
     itself, and communication libraries `communication_buffer_bytes`.  Where `profile` knows a kernel, its measured
-    efficiency replaces the fractions and the overhead.
+    efficiency replaces the fractions and the overhead.  What it costs and draws is None unless stated.
+
+    `pace` makes every kernel, measured or not, faster or slower than that.
     """
 
     name: str
@@ -58,6 +66,9 @@ class Gpu:
     reserved_memory_bytes: float = 0.0
     communication_buffer_bytes: float = 0.0
     profile: Profile | None = None
+    price_usd_per_h: float | None = None
+    power: Power | None = None
+    pace: Pace = AS_STATED
 
     def peak(self, precision: Precision) -> float:
         """FLOP/s of a compute type; KeyError if the datasheet has none."""
@@ -77,16 +88,19 @@ class Gpu:
         Measured: (max(FLOPs / peak, bytes / bandwidth) + floor)·exp(r), see `Profile`, and no faster than the
         datasheet's bandwidth where no cache can hold what it moves; a kernel of an expert layer gets its part of the
         layer's floor.  Roofline: max(FLOPs / (e_c·peak), bytes / (e_m·bandwidth)) + launch overhead (Williams, Waterman
-        & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).
+        & Patterson, "Roofline", CACM 2009; the launch floor as in the alpha-beta form).  `pace` multiplies rates and
+        launches, and takes no kernel past a datasheet's rate that was not past it before.
         """
         measured = self._measured(kernel)
         if measured is not None:
             return measured
-        memory_s = kernel.bytes / (self.memory_efficiency * self.memory_bytes_per_s)
+        pace = self.pace
+        memory_s = kernel.bytes / (min(1.0, pace.memory * self.memory_efficiency) * self.memory_bytes_per_s)
         compute_s = 0.0
         if not isinstance(kernel, ElementWise):
-            compute_s = kernel.flops / (self._efficiency(kernel.compute) * self.peak(kernel.compute))
-        return _timed(compute_s, memory_s, self.launch_overhead_s, 1.0, self.provenance)
+            efficiency = min(1.0, pace.compute * self._efficiency(kernel.compute))
+            compute_s = kernel.flops / (efficiency * self.peak(kernel.compute))
+        return _timed(compute_s, memory_s, pace.launch * self.launch_overhead_s, 1.0, self.provenance)
 
     def expert_layer_time(self, layer: ExpertLayer) -> KernelTime:
         """All kernels of an expert layer one after another; what bounds the longest of them bounds it.
@@ -101,6 +115,8 @@ class Gpu:
             seconds=sum(time.seconds for time in times),
             bound=longest.bound,
             provenance=longest.provenance,
+            launch_s=sum(time.launch_s for time in times),
+            pace=longest.pace,
             table=longest.table,
             outside=longest.outside,
         )
@@ -128,16 +144,19 @@ class Gpu:
         floor_s = table.floor_s if layer is None else table.floor_s / layer.PARTS
         kind: Provenance = "measured" if inside and self.profile.gpu == self.name else "fitted"
         compute_s, memory_s = self.bare(kernel)
-        time = _timed(compute_s, memory_s, floor_s, exp(r), kind)
-        least_s = memory_s if kernel.bytes > CACHE_BYTES else 0.0
+        pace, datasheet_s = self.pace, max(compute_s, memory_s)
+        time = _timed(compute_s / pace.compute, memory_s / pace.memory, pace.launch * floor_s, exp(r), kind)
+        least_s = max(datasheet_s * min(1.0, exp(r)), memory_s if kernel.bytes > CACHE_BYTES else 0.0)
         return replace(time, seconds=max(time.seconds, least_s), table=found.table, outside=not inside)
 
 
 def _timed(compute_s: float, memory_s: float, launch_s: float, factor: float, provenance: Provenance) -> KernelTime:
     roof_s = max(compute_s, memory_s)
-    bound: Bound = "compute" if compute_s >= memory_s and compute_s > 0 else "memory"
+    pace: Literal["compute", "memory"] = "compute" if compute_s >= memory_s and compute_s > 0 else "memory"
     return KernelTime(
         seconds=(roof_s + launch_s) * factor,
-        bound="launch" if launch_s > roof_s else bound,
+        bound="launch" if launch_s > roof_s else pace,
         provenance=provenance,
+        launch_s=launch_s * factor,
+        pace=pace,
     )

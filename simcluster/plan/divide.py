@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from simcluster.model.transformer import Model, Moe
 from simcluster.model.workload import Workload
+from simcluster.plan import redundancy
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.execution import PLAIN, Execution
 
@@ -20,7 +21,8 @@ def mistakes(
     if model.dense is not None:
         cuts.append(("plan.tp", "tp", degrees.tp, "the dense layers' width", model.dense.hidden, "channels"))
     if isinstance(model.ffn, Moe):
-        cuts.append(("plan.ep", "ep", degrees.ep, "the model's", model.ffn.experts, "experts"))
+        if not workload.redundant_experts:
+            cuts.append(("plan.ep", "ep", degrees.ep, "the model's", model.ffn.experts, "experts"))
         cuts.append(("plan.etp", "etp", degrees.etp, "the expert width", model.ffn.expert.hidden, "channels"))
         if model.ffn.shared is not None and not degrees.splits_tokens:
             cuts.append(
@@ -44,6 +46,9 @@ def mistakes(
         if total % degree
     ]
     found += _stage_mistakes(model, degrees, execution)
+    if model.moe is not None and workload.redundant_experts:
+        wrong = redundancy.mistake(model.moe.experts, degrees.ep, workload.redundant_experts)
+        found += [] if wrong is None else [("workload.redundant_experts", wrong)]
     if model.moe is None and degrees.ep > 1:
         found.append(("plan.ep", f"ep is {degrees.ep}, but the model has no experts; use ep: 1"))
     if model.kv_heads % degrees.tp and degrees.tp % model.kv_heads:

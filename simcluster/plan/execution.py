@@ -25,7 +25,7 @@ class Execution:
     innermost first, by which ranks are laid on GPUs.
 
     `sequence_parallel` cuts norms and the residual stream over tp, too (Korthikanti et al., 2022).  Context ranks
-    share keys and values in a `ring` beside the computation, or by an all-gather before it.
+    share keys and values by an all-gather before the core, or in a `ring` beside it.
 
     `overlap` two-batch runs the halves of a microbatch in turns, one computing while the other communicates;
     `overlap_shared_experts` runs shared experts during dispatch; `dispatch_chunks` cuts dispatch, experts and combine
@@ -37,7 +37,7 @@ class Execution:
     stage_layers: tuple[int, ...] = ()
     placement: tuple[AttentionAxis, ...] = PLACEMENT
     sequence_parallel: bool = False
-    context_attention: ContextAttention = "ring"
+    context_attention: ContextAttention = "all-gather"
     overlap: Overlap = "none"
     overlap_shared_experts: bool = False
     dispatch_chunks: int = 1

@@ -83,10 +83,11 @@ def _experts(share: Share) -> Part:
         return Part(bytes=0.0, formula="the model has no experts")
     model, types = share.model, share.model.precision
     inner, layers = moe.expert.hidden // share.degrees.etp, share.moe_layers
-    size = types.bytes_of("expert_weights")
-    routed = layers * share.experts * moe.expert.matrices * model.hidden * inner * size
+    size, extra = types.bytes_of("expert_weights"), share.workload.redundant_experts
+    routed = share.experts * expert_bytes(share)
+    redundant = f" and {extra} redundant ones" if extra else ""
     formula = (
-        f"{layers} layers x {share.experts} of {moe.experts} experts (ep {share.degrees.ep}) x "
+        f"{layers} layers x {share.experts} of {moe.experts} experts{redundant} (ep {share.degrees.ep}) x "
         f"{moe.expert.matrices} matrices x {model.hidden:,} x {inner:,} (width {moe.expert.hidden:,} / etp "
         f"{share.degrees.etp}) x {size:g} B"
     )
@@ -99,6 +100,15 @@ def _experts(share: Share) -> Part:
         formula=f"{formula} + shared experts {show_bytes(shared)}",
         parts={"routed experts": routed, "shared experts": shared},
     )
+
+
+def expert_bytes(share: Share) -> float:
+    """What one more expert takes on a rank, in all its layers."""
+    moe = share.model.moe
+    if moe is None:
+        return 0.0
+    size = moe.expert.matrices * share.model.hidden * (moe.expert.hidden // share.degrees.etp)
+    return share.moe_layers * size * share.model.precision.bytes_of("expert_weights")
 
 
 def _other(share: Share) -> Part:

@@ -30,13 +30,15 @@ def _module(kind: str, count: int, gpus_per_module: int, total_gpus: int) -> Mod
     return {"type": kind, "count": count, "gpus_per_module": gpus_per_module, "total_gpus": total_gpus}
 
 
-def divisions(model: Model, degrees: Degrees) -> tuple[str, ...]:
-    """Each cut of layers, heads and widths as arithmetic, for instance `16 heads / tp 2 = 8`."""
+def divisions(model: Model, degrees: Degrees, redundant: int = 0) -> tuple[str, ...]:
+    """Each cut of layers, heads and widths as arithmetic, for instance `16 heads / tp 2 = 8`; `redundant` experts are
+    cut with the others."""
     cuts = [(model.layers, "layers", "pp"), (model.heads, "heads", "tp")]
     if isinstance(model.ffn, Mlp):
         cuts.append((model.ffn.hidden, "MLP channels", "tp"))
     else:
-        cuts += [(model.ffn.experts, "experts", "ep"), (model.ffn.expert.hidden, "expert channels", "etp")]
+        what = "experts, redundant ones included," if redundant else "experts"
+        cuts += [(model.ffn.experts + redundant, what, "ep"), (model.ffn.expert.hidden, "expert channels", "etp")]
         cuts += [(model.dense.hidden, "MLP channels", "tp")] if model.dense is not None else []
     return tuple(
         f"{total:,} {what} / {axis} {getattr(degrees, axis)} = {total / getattr(degrees, axis):,.6g}"

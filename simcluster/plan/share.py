@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from math import fsum
 
 from simcluster.model.transformer import Model, Moe
 from simcluster.model.workload import Workload
+from simcluster.plan import redundancy, routing
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.execution import FILL, PLAIN, Execution
 
@@ -61,21 +61,47 @@ class Share:
 
     @property
     def experts(self) -> int:
-        """Experts on a rank (each cut over etp)."""
-        return self.model.moe.experts // self.degrees.ep if self.model.moe else 0
+        """Experts on a rank (each cut over etp), redundant ones included."""
+        return (self.model.moe.experts + self.workload.redundant_experts) // self.degrees.ep if self.model.moe else 0
+
+    @property
+    def expert_popularity(self) -> tuple[float, ...]:
+        """The weight of each expert by index; empty without experts."""
+        load = self.workload.expert_load
+        return tuple(load.get(expert, 1.0) for expert in range(self.model.moe.experts if self.model.moe else 0))
+
+    @property
+    def routed_tokens(self) -> int:
+        """Tokens that one copy of all experts serves in a step, those of all ranks over edp."""
+        return max(1, round(self.workload.batch * self.workload.tokens_per_sequence / self.degrees.edp))
+
+    @property
+    def expert_weights(self) -> tuple[float, ...]:
+        """Copies that each expert gets, by index, in proportion: its popularity, or what was drawn by it."""
+        moe, seed = self.model.moe, self.workload.drawn_by
+        if moe is None or seed is None:
+            return self.expert_popularity
+        return routing.drawn(self.expert_popularity, self.routed_tokens, moe.top_k, seed)
+
+    @property
+    def expert_places(self) -> tuple[tuple[int, ...], ...]:
+        """The experts that each ep coordinate holds; redundant ones are placed by popularity."""
+        return redundancy.placed(self.expert_popularity, self.degrees.ep, self.workload.redundant_experts)
 
     @property
     def expert_shares(self) -> tuple[float, ...]:
         """Each ep coordinate's part P_j of all token copies, adding up to 1; empty where all get the same.
 
-        P_j = sum of w_e over the experts j·n … (j+1)·n - 1 that it holds / sum of all w_e, with n = experts / ep.
+        P_j = sum of w_e over the experts that it holds (`expert_places`) / sum of all w_e; the copies of an expert that
+        several coordinates hold are split evenly over them.
         """
-        moe, load = self.model.moe, self.workload.expert_load
-        if moe is None or not load:
+        workload = self.workload
+        if self.model.moe is None or not (
+            workload.expert_load or workload.redundant_experts or workload.drawn_by is not None
+        ):
             return ()
-        weights = [load.get(expert, 1.0) for expert in range(moe.experts)]
-        held = [fsum(weights[first : first + self.experts]) for first in range(0, moe.experts, self.experts)]
-        return () if len(set(held)) == 1 else tuple(weight / fsum(held) for weight in held)
+        parts = routing.held(self.expert_weights, self.expert_places)
+        return () if len(set(parts)) == 1 else parts
 
     @property
     def expert_loads(self) -> tuple[float, ...]:

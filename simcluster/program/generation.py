@@ -35,8 +35,14 @@ def lower_generation(share: Share, layout: Layout, most: int) -> Program:
         operations += [_moved(operation, len(operations), times) for operation in program.operations]
         programs.append(program)
     groups = {axis: found for program in programs for axis, found in program.groups.items()}
+    shares = next((program.shares for program in programs if program.shares), ())
     return replace(
-        programs[0], operations=tuple(operations), groups=groups, tokens=workload.tokens, segments=tuple(segments)
+        programs[0],
+        operations=tuple(operations),
+        groups=groups,
+        tokens=workload.tokens,
+        shares=shares,
+        segments=tuple(segments),
     )
 
 

@@ -8,6 +8,7 @@ collective waits for it.  A collective starts when all members have arrived.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 import simpy
@@ -185,7 +186,7 @@ class _Run:
             wired=wired,
         )
         self.network.check_conservation(links, timeline.end_s)
-        return timeline
+        return replace(timeline, parties=schedule.party_of_track())
 
     def _waiting(self) -> str:
         """The first few encounters that never ended, with the ranks of their groups."""

@@ -13,6 +13,7 @@ from simcluster.errors import InputError, Mistake, shortened
 from simcluster.gpu.gpu import Gpu, KernelTime
 from simcluster.kernels import Kernel
 from simcluster.program.program import Axis, Collective, Compute, Groups, Program
+from simcluster.replay.jitter import jittered
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import MOST_NODES, Tracks
 from simcluster.traffic.crossings import Floats, Ints
@@ -94,7 +95,8 @@ def _time(program: Program, gpu: Gpu, kernel: Kernel, *, beside: bool) -> Kernel
 
 
 def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime]) -> dict[int, Floats]:
-    """Every kernel's time on each rank, by index: unequal kernels by place on the ep axis, slow GPUs longer."""
+    """Every kernel's time on each rank, by index: unequal kernels by place on the ep axis, slow GPUs longer,
+    and all with jitter."""
     slowness = np.ones(program.ranks)
     for rank, share in cluster.slow_gpus.items():
         if rank < program.ranks:
@@ -112,7 +114,7 @@ def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime])
                 times = [_time(program, cluster.gpu, kernel, beside=op.beside) for kernel in op.kernels]
                 each = np.array([one.seconds for one in times])[place]
             by_work[work] = each * slowness
-        found[index] = by_work[work]
+        found[index] = by_work[work] if cluster.jitter is None else jittered(by_work[work], cluster.jitter, index)
     return found
 
 

@@ -12,6 +12,7 @@ from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.quotient import folded_graph
 from simcluster.cluster.routes import Routes
 from simcluster.program.program import Program
+from simcluster.replay.condensed import condensed, pipelined_s
 from simcluster.replay.engine import replay
 from simcluster.replay.folding import folded
 from simcluster.replay.listed import listed
@@ -51,12 +52,16 @@ def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
 
 
 def length_s(program: Program, cluster: Cluster) -> float:
-    """How long `run` takes to its end, without the spans where the sum of the operations tells."""
+    """How long `run` takes to its end, without spans where sums tell it, or fewer operations and microbatches do."""
     try:
-        found = sequence_s(regular(program, Clos(cluster)))
+        schedule = regular(program, Clos(cluster))
     except IrregularError:
-        found = None
-    return run(program, cluster).end_s if found is None else found
+        return run(program, cluster).end_s
+    found = sequence_s(schedule)
+    if found is not None:
+        return found
+    small = condensed(schedule) if program.steps == 1 else None
+    return run(program, cluster).end_s if small is None else pipelined_s(small)
 
 
 def _listed(program: Program, cluster: Cluster, split_by: tuple[str, ...]) -> Timeline:

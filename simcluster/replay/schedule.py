@@ -58,6 +58,11 @@ class Meeting:
     def alone_s(self) -> float:
         return self.traffic.alone_s(self.payload_bytes)
 
+    @property
+    def wires(self) -> frozenset[int]:
+        """The columns of wires it loads."""
+        return frozenset(wire for leg in self.traffic.legs for wire in leg.flows.wire.tolist())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:
@@ -130,6 +135,15 @@ class Schedule:
         found = parties.of_track if self.stage[track] == collective.stage else parties.to_track
         return int(found[track])
 
+    def party_of_track(self) -> dict[str, Ints]:
+        """The number of each track's party by axis, those of all stages numbered one after another."""
+        found: dict[str, Ints] = {}
+        for (axis, _), parties in self.parties.items():
+            before = found.get(axis, np.full(len(self.tracks), -1, dtype=np.int64))
+            mine = parties.of_track >= 0
+            found[axis] = np.where(mine, before.max(initial=-1) + 1 + parties.of_track, before)
+        return found
+
     @cached_property
     def awaited(self) -> frozenset[int]:
         """The kernels somebody waits for."""
@@ -158,15 +172,19 @@ class Schedule:
             live_bytes=live_bytes(compute),
             alone_s=float(np.average(self.seconds[index][mine], weights=self.tracks.count[mine])),
             bound=self.kernels[index].bound,
+            fixed_s=self.kernels[index].launch_s,
+            pace=self.kernels[index].pace,
             times=compute.times,
         )
 
     def _bound(self, meeting: Meeting) -> str:
         """What takes most of a lone transfer: its latency, or the kind of its fullest wire."""
-        traffic = meeting.traffic
-        if traffic.latency_s > meeting.alone_s - traffic.latency_s:
-            return "latency"
-        return self.wires.kind[traffic.slowest_leg(meeting.payload_bytes).full_wire]
+        latency_s = meeting.traffic.latency_s
+        return "latency" if latency_s > meeting.alone_s - latency_s else self._pace(meeting)
+
+    def _pace(self, meeting: Meeting) -> str:
+        """The kind of a lone transfer's fullest wire."""
+        return self.wires.kind[meeting.traffic.slowest_leg(meeting.payload_bytes).full_wire]
 
     def _transfer(self, index: int, collective: Collective) -> Operation:
         """Bytes are means over groups; time and bound are those of the slowest group."""
@@ -191,6 +209,8 @@ class Schedule:
                 live_bytes=0.0,
                 alone_s=slowest.alone_s,
                 bound=self._bound(slowest),
+                fixed_s=slowest.traffic.latency_s,
+                pace=self._pace(slowest),
             )
         return replace(
             like,
@@ -198,4 +218,5 @@ class Schedule:
             layer=collective.layer,
             live_bytes=live_bytes(collective),
             times=collective.times,
+            axis=collective.axis,
         )

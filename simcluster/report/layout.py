@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -33,3 +34,9 @@ def grid(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> str:
 def fill(text: str) -> str:
     """A paragraph."""
     return textwrap.fill(text, width=110)
+
+
+def paragraph(text: str) -> str:
+    """A paragraph that never parts a number from its unit."""
+    held = re.sub(r"(?<=\d) (?=\D)", "\N{NO-BREAK SPACE}", text)
+    return fill(held).replace("\N{NO-BREAK SPACE}", " ")

@@ -30,7 +30,8 @@ def checks(found: Sequence[Check]) -> str:
 def table(shown: Table) -> str:
     """A study's table with the columns a reader compares; empty columns are left out."""
     wanted = (*shown.swept, "convention", "latency_s", "throughput_tokens_per_s", "mfu", "compute_busy",
-              "exposed_communication", "memory.fraction", "reason")  # fmt: skip
+              "exposed_communication", "memory.fraction", "cost_per_million_tokens", "energy_per_token_j",
+              "reason")  # fmt: skip
     columns = sorted((column for column in shown.columns if column.name in wanted), key=lambda c: c.name == "reason")
     columns = [column for column in columns if any(cell not in (None, "") for cell in shown.column(column.name))]
     rows = [tuple(column.name for column in columns)]

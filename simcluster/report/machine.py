@@ -7,15 +7,28 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 
+from simcluster.timeline import comparison
 from simcluster.timeline.capacity import Capacity
+from simcluster.timeline.comparison import Compared
+from simcluster.timeline.crossover import Crossover
+from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.ranking import Ranking
 from simcluster.timeline.result import Result
+from simcluster.timeline.slowdown import WithoutFaults
 from simcluster.timeline.table import Table
 
 
-def result_json(result: Result, capacity: Capacity | None = None) -> str:
-    """The object of `run --json`; `capacity` is what memory allows, where it was asked for."""
+def result_json(
+    result: Result,
+    capacity: Capacity | None = None,
+    uncertainty: Uncertainty | None = None,
+    healthy: WithoutFaults | None = None,
+) -> str:
+    """The object of `run --json`; where they were asked for, `capacity` is what memory allows, `uncertainty` what draws
+    of the hardware give, and `healthy` the same scenario without its faults."""
     tree = result.as_dict() | ({} if capacity is None else {"capacity": capacity.as_dict()})
+    tree |= {} if uncertainty is None else {"uncertainty": uncertainty.as_dict()}
+    tree |= {} if healthy is None else {"without_faults": healthy.as_dict()}
     return json.dumps(tree, indent=2, allow_nan=False, ensure_ascii=False)
 
 
@@ -64,6 +77,16 @@ def calibration_json(
         "notes": notes,
     }
     return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def comparison_json(columns: Sequence[Compared]) -> str:
+    """The object of `compare --json`: a list of columns."""
+    return json.dumps(comparison.as_dict(columns), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def crossover_json(found: Crossover) -> str:
+    """The object of `crossover --json`."""
+    return json.dumps(found.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def row_json(table: Table) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import textwrap
 
-from simcluster.report import budget
+from simcluster.report import budget, costs
+from simcluster.report.balance import balance
 from simcluster.report.folding import replayed
 from simcluster.report.layout import aligned, fill, grid, section
+from simcluster.report.path import critical
 from simcluster.report.states import STATES, phases
+from simcluster.report.stragglers import faults, waited_for
 from simcluster.timeline import metric
 from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.links import link_rows
 from simcluster.timeline.result import Result, part_of
+from simcluster.timeline.slowdown import WithoutFaults
 from simcluster.timeline.table import Table
 from simcluster.timeline.totals import OperationTotal
 from simcluster.units import show_bytes, show_flop, show_percent, show_seconds
@@ -23,14 +27,22 @@ _SOURCE = 88
 """Characters of a line of a source."""
 
 
-def summary(result: Result, changes: Table | None = None, capacity: Capacity | None = None) -> str:
-    """What `simcluster run` prints; `changes` are those a study found to help, `capacity` what memory allows."""
+def summary(
+    result: Result,
+    changes: Table | None = None,
+    capacity: Capacity | None = None,
+    healthy: WithoutFaults | None = None,
+) -> str:
+    """What `simcluster run` prints; `changes` are those a study found to help, `capacity` what memory allows, `healthy`
+    the same scenario without its faults."""
     identity = result.identity
-    parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result)]
+    parts = [f"{identity.scenario}\n{'=' * len(identity.scenario)}", verdict(result), _headline(result, healthy)]
     if result.timeline is not None:
         parts += [phases(result)] if result.generates else []
-        parts += [_states(result), _operations(result), _communication(result)]
+        parts += [_states(result)] + ([waited_for(result.waited_for)] if result.waited_for else [])
+        parts += [critical(result), *filter(None, [costs.states(result)]), _operations(result), _communication(result)]
     parts += [budget.memory(result)] + ([] if capacity is None else [budget.limits(result, capacity)])
+    parts += [] if result.routing is None else [balance(result, result.routing)]
     parts += [_compute(result)]
     if result.timeline is not None:
         parts += [_links(result)]
@@ -79,7 +91,7 @@ def _costliest(result: Result, *, compute: bool) -> str:
     )
 
 
-def _headline(result: Result) -> str:
+def _headline(result: Result, healthy: WithoutFaults | None) -> str:
     identity, values = result.identity, result.metrics
     counts = ", ".join(
         f"{name} {'impossible' if count is None else f'{count} GPUs'}" for name, count in identity.counts.items()
@@ -104,7 +116,10 @@ def _headline(result: Result) -> str:
             metric.show("throughput_tokens_per_s_per_gpu", values["throughput_tokens_per_s_per_gpu"]),
         ),
         ("MFU", metric.show("mfu", values["mfu"])),
+        *costs.headline(result),
     ]
+    if healthy is not None:
+        rows.append(("faults", faults(healthy)))
     if result.timeline is not None:
         rows.append(("replayed", replayed(result.timeline.folding)))
     return aligned([row for row in rows if row[1] != "none"])

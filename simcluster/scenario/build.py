@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import fsum, lcm
+from math import lcm
 
 from simcluster.gpu import profile_file
 from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.power import Power
 from simcluster.kernels import Precision
 from simcluster.model.transformer import Latent, Mlp, Model, Moe, Precisions
 from simcluster.model.workload import Workload
@@ -26,9 +27,6 @@ from simcluster.scenario.schema import (
 Wrong = Iterator[tuple[str, str]]
 """Mistakes as (scenario path, what is wrong; what would fit)."""
 
-_ROUNDING = 1e-8
-"""By how much a weight written with nine digits may be too large."""
-
 
 def gpus_asked_for(plan: Value, degrees: Mapping[str, int]) -> int:
     """The GPUs a plan needs at least: a name's own count (orthogonal first), or what its degrees multiply to."""
@@ -41,6 +39,7 @@ def gpus_asked_for(plan: Value, degrees: Mapping[str, int]) -> int:
 
 
 def gpu(form: GpuForm) -> Gpu:
+    power = form.power
     return Gpu(
         name=form.name,
         memory_bytes=form.memory,
@@ -55,6 +54,16 @@ def gpu(form: GpuForm) -> Gpu:
         reserved_memory_bytes=form.reserved_memory,
         communication_buffer_bytes=form.communication_buffers,
         profile=None if form.profile is None else profile_file.load(form.profile),
+        price_usd_per_h=form.price,
+        power=None
+        if power is None
+        else Power(
+            idle_w=power.idle,
+            busy_w=power.busy,
+            memory_w=power.memory,
+            network_w=power.network,
+            source=power.source,
+        ),
     )
 
 
@@ -192,35 +201,6 @@ def kv_reads_mistakes(form: WorkloadForm, model: Model) -> Wrong:
         yield "workload.kv_reads", "has no effect with latent attention, whose cache all heads share; leave it out"
 
 
-def expert_load_mistakes(form: WorkloadForm, model: Model) -> Wrong:
-    """Popularities of experts that the model lacks, or that would send two copies of a token to one expert."""
-    moe, path = model.moe, "workload.expert_load"
-    if not form.expert_load:
-        return
-    if moe is None:
-        yield path, "the model has no experts; leave it out"
-        return
-    absent = [expert for expert in form.expert_load if expert >= moe.experts]
-    for expert in absent:
-        yield f"{path}.{expert}", f"there is no expert {expert}; the model has 0 … {moe.experts - 1}"
-    if absent:
-        return
-    weights = [form.expert_load.get(expert, 1.0) for expert in range(moe.experts)]
-    total, chosen = fsum(weights), sum(weight > 0 for weight in weights)
-    if chosen < moe.top_k:
-        left = f"{chosen} of {moe.experts} experts have a weight above 0, and a token's copies go to {moe.top_k}"
-        yield path, f"{left} different ones (model.moe.top_k); give at least {moe.top_k} a weight above 0"
-        return
-    for expert, weight in enumerate(weights):
-        if moe.top_k * weight > total * (1 + _ROUNDING):
-            most = fsum([*weights[:expert], *weights[expert + 1 :]]) / (moe.top_k - 1)
-            what = (
-                f"expert {expert} with weight {weight:g} would get {moe.top_k * weight / total:.3g} copies of a token"
-            )
-            known = f".{expert}" if expert in form.expert_load else ""
-            yield f"{path}{known}", f"{what}, at most one is possible; beside the others its weight can be {most:.9g}"
-
-
 def execution(form: ExecutionForm) -> Execution:
     written = form.model_dump(exclude={"stage_layers", "placement"})
     return Execution(stage_layers=tuple(form.stage_layers), placement=tuple(form.placement), **written)
@@ -239,7 +219,6 @@ def batch_rule(form: WorkloadForm) -> BatchRule:
 def workload(form: WorkloadForm, sequences: int) -> Workload:
     length = form.context if form.phase == "decode" else form.sequence
     assert length is not None
-    load = {expert: weight for expert, weight in sorted(form.expert_load.items()) if weight != 1}
     return Workload(
         phase=form.phase,
         batch=sequences,
@@ -249,5 +228,5 @@ def workload(form: WorkloadForm, sequences: int) -> Workload:
         host_overhead_s=form.host_overhead,
         kv_block=form.kv_block,
         kv_reads=form.kv_reads,
-        expert_load=load,
+        redundant_experts=form.redundant_experts,
     )

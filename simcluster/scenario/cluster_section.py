@@ -97,7 +97,8 @@ def read_cluster(sections: Sections, root: dict[str, Value]) -> Cluster | None:
     wrong += faults.fault_mistakes(damage, cluster)
     sections.report(wrong)
     slow = faults.slow_gpus(damage, cluster)
-    cluster = replace(cluster, background=streams, faults=faults.wires(damage), slow_gpus=slow)
+    jitter = faults.jitter(damage, sections.seed(root))
+    cluster = replace(cluster, background=streams, faults=faults.wires(damage), slow_gpus=slow, jitter=jitter)
     return None if wrong else cluster
 
 

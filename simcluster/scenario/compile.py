@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 
 from simcluster.audit.expectation import Expectation, parse_expectation
+from simcluster.cluster.cluster import Cluster
 from simcluster.errors import InputError, nearest
 from simcluster.model.transformer import Model
 from simcluster.model.workload import Workload
@@ -13,14 +14,16 @@ from simcluster.plan import divide, mapping
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
 from simcluster.plan.execution import Execution
-from simcluster.scenario import build, override
+from simcluster.scenario import build, expert_load, override, uncertainty
 from simcluster.scenario.cluster_section import gpus_as_written, read_cluster
 from simcluster.scenario.document import Document, Value, read
 from simcluster.scenario.scenario import BatchRule, Scenario
 from simcluster.scenario.schema import ExecutionForm, ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.sections import Sections, read_text
 
-SECTIONS = ("name", "cluster", "model", "plan", "execution", "workload", "expect", "faults")
+SECTIONS = (
+    "name", "cluster", "model", "plan", "execution", "workload", "expect", "faults", "seed", "uncertainty"
+)  # fmt: skip
 REQUIRED = ("cluster", "model", "plan", "workload")
 
 
@@ -55,12 +58,14 @@ class _Compiler(Sections):
         root = self._root()
         name = self._name(root)
         expect = self._expectations(root.get("expect"))
+        self.check_seed(root)
         model = self._model(root)
         cluster = read_cluster(self, root)
         gpus = cluster.gpus if cluster is not None else gpus_as_written(root)
         plan = self._plan(root, gpus)
         rule, workload = self._workload(root, gpus, plan, model)
         execution = self._execution(root)
+        ranges = self._uncertainty(root, cluster)
         if model is not None and plan is not None and workload is not None and execution is not None:
             self.report(divide.mistakes(model, plan.degrees, workload, execution))
         if model is not None and cluster is not None:
@@ -82,6 +87,8 @@ class _Compiler(Sections):
             batch=rule,
             expect=expect,
             execution=execution,
+            seed=self.seed(root),
+            uncertainty=ranges,
         )
 
     def _root(self) -> dict[str, Value]:
@@ -102,6 +109,14 @@ class _Compiler(Sections):
             return name
         self.wrong("name", "expected one line of text, at most 200 characters; quote what looks like a number")
         return ""
+
+    def _uncertainty(self, root: dict[str, Value], cluster: Cluster | None) -> dict[str, float]:
+        form = self.section(root, "uncertainty", uncertainty.UncertaintyForm)
+        if cluster is None:
+            return {}
+        if form is not None:
+            self.report(uncertainty.mistakes(form, cluster))
+        return uncertainty.ranges(form, cluster)
 
     def _model(self, root: dict[str, Value]) -> Model | None:
         form = self.section(root, "model", ModelForm)
@@ -150,12 +165,20 @@ class _Compiler(Sections):
             return None, None
         wrong = list(build.workload_mistakes(form))
         if model is not None:
-            wrong += [*build.expert_load_mistakes(form, model), *build.kv_reads_mistakes(form, model)]
+            try:
+                form = expert_load.measured(form, model, self.document.origin)
+            except ValueError as error:
+                wrong.append((f"{expert_load.PATH}.file", str(error)))
+            wrong += [*expert_load.mistakes(form, model), *build.kv_reads_mistakes(form, model)]
         self.report(wrong)
         if wrong or gpus is None or plan is None:
             return None, None
         rule = build.batch_rule(form)
-        return rule, build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+        workload = build.workload(form, rule.sequences(gpus, plan.degrees.dp))
+        if model is not None:
+            workload = expert_load.loaded(workload, form.expert_load, model, plan.degrees, self.seed(root))
+            self.report(expert_load.weight_mistakes(workload.expert_load, model.moe) if model.moe is not None else ())
+        return rule, workload
 
     def _expectations(self, lines: Value) -> tuple[Expectation, ...]:
         if lines is None:

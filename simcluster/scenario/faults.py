@@ -1,11 +1,11 @@
-"""The faults of a scenario: wires that lost bandwidth, GPUs that lost speed, and names of nothing."""
+"""The faults of a scenario: wires that lost bandwidth, GPUs that lost speed, jitter, and names of nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from simcluster.cluster import topology, wiring
-from simcluster.cluster.cluster import Cluster, Fault
+from simcluster.cluster.cluster import Cluster, Fault, Jitter
 from simcluster.cluster.wiring import Graph
 from simcluster.errors import nearest, shortened
 from simcluster.scenario.build import Wrong
@@ -20,7 +20,11 @@ def fault_mistakes(forms: Sequence[FaultForm], cluster: Cluster) -> Wrong:
     named = [(form.on_wires, frozenset(_names(form))) for form in forms]
     for index, form in enumerate(forms):
         wrong = list(
-            _slow_mistakes(form, cluster) if graph is None or not form.on_wires else _wire_mistakes(form, graph)
+            _wire_mistakes(form, graph)
+            if graph is not None and form.on_wires
+            else _slow_mistakes(form, cluster)
+            if form.jitter is None
+            else ()
         )
         if named[index] in named[:index]:
             wrong.insert(0, f"{'–'.join(_names(form))} has a fault above already; write one")
@@ -41,10 +45,18 @@ def slow_gpus(forms: Sequence[FaultForm], cluster: Cluster) -> dict[int, float]:
     """GPU number -> share of its speed it keeps, the product of its own factor and its node's; full speed left out."""
     kept: dict[int, float] = {}
     for form in forms:
-        if not form.on_wires:
+        if not form.on_wires and form.jitter is None:
             for gpu in _gpus(form, cluster):
                 kept[gpu] = kept.get(gpu, 1.0) * form.factor
     return {gpu: share for gpu, share in sorted(kept.items()) if share < 1}
+
+
+def jitter(forms: Sequence[FaultForm], seed: int) -> Jitter | None:
+    """How kernels' times scatter, by the fault's own seed or else `seed`; None where they do not."""
+    for form in forms:
+        if form.jitter:
+            return Jitter(relative=form.jitter, seed=seed if form.seed is None else form.seed)
+    return None
 
 
 def as_tree(cluster: Cluster) -> list[Tree]:
@@ -57,6 +69,8 @@ def as_tree(cluster: Cluster) -> list[Tree]:
             found.append({"node": node, "factor": shares[0]})
             continue
         found += [{"gpu": wiring.gpu(node, index), "factor": share} for index, share in enumerate(shares) if share < 1]
+    if cluster.jitter is not None:
+        found.append({"jitter": cluster.jitter.relative, "seed": cluster.jitter.seed})
     return found
 
 
@@ -69,6 +83,8 @@ def _names(form: FaultForm) -> tuple[str, ...]:
     """What a fault is about, in words."""
     if form.node is not None:
         return (f"node {form.node}",)
+    if form.jitter is not None:
+        return ("jitter",)
     return tuple(form.link or [str(form.gpu if form.nic is None else form.nic)])
 
 

@@ -18,10 +18,14 @@ from simcluster.scenario.forms import (
     Name,
     Peak,
     PositiveBytes,
+    PositiveWatts,
+    Price,
     ProvenanceName,
     Seconds,
     Share,
+    Watts,
 )
+from simcluster.units import show_watts
 
 DEFAULT_COMPUTE_EFFICIENCY = 0.75
 
@@ -32,6 +36,23 @@ LEAST_SPEED = 1e-9
 class EfficiencyForm(Form):
     compute: dict[Precision, Share]
     memory: Share = 0.82
+
+
+class PowerForm(Form):
+    """Power of one GPU: idle, in kernels bound by computing or by memory, and while it only communicates."""
+
+    idle: Watts
+    busy: PositiveWatts
+    memory: Watts
+    network: Watts
+    source: Line = "the scenario's datasheet"
+
+    @model_validator(mode="after")
+    def _idle_is_least(self) -> PowerForm:
+        if self.idle > self.busy:
+            idle, busy = show_watts(self.idle), show_watts(self.busy)
+            raise ValueError(f"idle draws {idle}, more than busy with {busy}; the idle power is the smaller one")
+        return self
 
 
 class GpuForm(Form):
@@ -47,6 +68,8 @@ class GpuForm(Form):
     reserved_memory: Bytes = 0.0
     communication_buffers: Bytes = 0.0
     profile: Line | None = None
+    price: Price | None = None
+    power: PowerForm | None = None
     provenance: ProvenanceName = "datasheet"
     source: Line = "the scenario's datasheet with the stated default efficiencies"
 
@@ -155,23 +178,38 @@ class StreamForm(Form):
 
 class FaultForm(Form):
     """A cable, by its two ends, or a NIC with its cables, of which `factor` of the bandwidth is left; or a GPU, or all
-    GPUs of a node, of whose speed `factor` is left."""
+    GPUs of a node, of whose speed `factor` is left; or `jitter`, the relative standard deviation of each kernel's time
+    on every GPU, drawn with its own `seed` or the scenario's."""
 
     link: Annotated[list[Line], Field(min_length=2, max_length=2)] | None = None
     nic: Line | None = None
     gpu: Line | None = None
     node: Annotated[int, Field(ge=0)] | None = None
+    jitter: Annotated[float, Field(ge=0, le=1)] | None = None
     factor: Annotated[float, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
     @property
     def on_wires(self) -> bool:
         """Whether it takes bandwidth rather than speed."""
-        return self.gpu is None and self.node is None
+        return self.link is not None or self.nic is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _full_speed(cls, tree: object) -> object:
+        """Jitter takes no speed, on average."""
+        if not isinstance(tree, dict) or "jitter" not in tree:
+            return tree
+        if "factor" in tree:
+            raise ValueError("factor has no effect beside jitter; leave it out")
+        return {**tree, "factor": 1.0}
 
     @field_validator("factor")
     @classmethod
     def _in_range(cls, factor: float, info: ValidationInfo) -> float:
         """A dead wire is possible, a dead GPU is not; full speed is no fault of a wire."""
+        if info.data.get("jitter", 0) is not None:  # jitter that was refused is not in the data
+            return factor
         if all(info.data.get(key) is None for key in ("gpu", "node")):
             if factor >= 1:
                 raise ValueError(f"{factor:g} is too large; it must be less than 1")
@@ -189,9 +227,11 @@ class FaultForm(Form):
 
     @model_validator(mode="after")
     def _one_of(self) -> FaultForm:
-        if sum(part is not None for part in (self.link, self.nic, self.gpu, self.node)) != 1:
-            forms = "link: [node0.nic0, leaf0.0], nic: node0.nic0, gpu: node0.gpu0 or node: 0"
+        if sum(part is not None for part in (self.link, self.nic, self.gpu, self.node, self.jitter)) != 1:
+            forms = "link: [node0.nic0, leaf0.0], nic: node0.nic0, gpu: node0.gpu0, node: 0 or jitter: 0.05"
             raise ValueError(f"write {forms}, one of them")
+        if self.jitter is None and self.seed is not None:
+            raise ValueError("seed has no effect without jitter; leave it out")
         return self
 
 

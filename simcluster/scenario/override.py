@@ -12,6 +12,9 @@ from simcluster.scenario.schema import PRECISION_PARTS
 REPLACING_PROFILE = (("efficiency",), ("launch_overhead",))
 """Keys of a GPU that say themselves what its measured profile says; another value takes the profile away."""
 
+LISTS: tuple[Path, ...] = (("faults",), ("expect",), ("cluster", "background"))
+"""What is a list, which a path into it may begin."""
+
 LONGEST_PATH = 200
 """Characters of the longest path that is looked at."""
 
@@ -28,30 +31,59 @@ def apply(document: Document, assignment: str) -> None:
         raise InputError(Mistake(what=mistake.what, path=dotted(path), origin=origin) for mistake in found.mistakes)
     if not isinstance(document.root, dict):
         return
-    node: dict[str, Value] = document.root
-    for depth, key in enumerate(path[:-1], start=1):
+    node: dict[str, Value] | list[Value] = document.root
+    for depth in range(1, len(path)):
+        key = path[depth - 1]
         try:
-            child = _opened(path, depth, node.get(str(key)), document.origin)
+            child = _opened(path, depth, _part(node, key), document.origin)
         except InputError as error:
             told = ((tuple(mistake.path.split(".")), mistake.what) for mistake in error.mistakes)
             raise InputError(document.mistake(place, what) for place, what in told) from None
         if path[:depth] == ("cluster", "gpu", "efficiency", "compute") and not isinstance(child, dict):
             child = _per_precision(document.root, child)
         if child is None:
-            child = {}
+            child = [] if path[:depth] in LISTS else {}
             document.places[path[:depth]] = origin
-        if not isinstance(child, dict):
+        if isinstance(child, list):
+            path = (*path[:depth], _index(child, path, depth, origin), *path[depth + 1 :])
+        elif not isinstance(child, dict):
             what = f"{dotted(path[:depth])} is {child!r:.40}, which has no part {path[depth]}"
             raise InputError(Mistake(what=what, path=dotted(path), origin=origin))
-        node[str(key)] = child
+        _put(node, key, child)
         node = child
-    if path[0] == "plan" and len(path) == 2:
+    if path[0] == "plan" and len(path) == 2 and isinstance(node, dict):
         node.pop("name", None)
-    if path[:2] == ("cluster", "gpu") and path[2:3] in REPLACING_PROFILE and node.get(str(path[-1])) != found.root:
+    if path[:2] == ("cluster", "gpu") and path[2:3] in REPLACING_PROFILE and _part(node, path[-1]) != found.root:
         _gpu_tree(document.root).pop("profile", None)
-    node[str(path[-1])] = found.root
+    _put(node, path[-1], found.root)
     document.places = {place: where for place, where in document.places.items() if place[: len(path)] != path}
     document.places[path] = origin
+
+
+def _part(node: dict[str, Value] | list[Value], key: str | int) -> Value:
+    """What stands there, None where nothing does."""
+    if isinstance(node, list):
+        return node[int(key)] if int(key) < len(node) else None
+    return node.get(str(key))
+
+
+def _put(node: dict[str, Value] | list[Value], key: str | int, value: Value) -> None:
+    if isinstance(node, dict):
+        node[str(key)] = value
+    elif int(key) < len(node):
+        node[int(key)] = value
+    else:
+        node.append(value)
+
+
+def _index(items: list[Value], path: Path, depth: int, origin: str) -> int:
+    """The part of the path that counts a list's entries from 0; the one after the last is a new one."""
+    text, name = str(path[depth]), dotted(path[:depth])
+    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= len(items):
+        return int(text)
+    there = f"0 to {len(items) - 1}, or {len(items)} for a new one" if items else "0 for a new one"
+    what = f"{name} is a list, which has no entry {text:.40}; count its entries from 0: {there}"
+    raise InputError(Mistake(what=what, path=dotted(path), origin=origin))
 
 
 def _opened(path: Path, depth: int, value: Value, origin: str) -> Value:
@@ -103,6 +135,8 @@ def written_out(path: Path, value: Value, origin: str = "") -> Value:
             case ("plan",):
                 parts = plan_name.parse(value)
                 return {part.lower(): degree for part, degree in parts.items() if part != "DP"}
+            case ("workload", "expert_load"):
+                return {} if value == "uniform" else value
             case ("model", "precision"):
                 return dict.fromkeys(PRECISION_PARTS, value)
             case _:

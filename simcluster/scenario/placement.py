@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 from simcluster.scenario.scenario import Scenario
 
@@ -13,14 +14,18 @@ def placement_rows(scenario: Scenario) -> list[dict[str, object]]:
     cluster, moe = scenario.cluster, scenario.model.moe
     layout, stages = scenario.layout, scenario.share.stages
     nics = cluster.infiniband.nics_per_node if cluster.infiniband is not None else cluster.gpus_per_node
-    return [
-        layout.seat(rank, experts=moe.experts if moe else 0, stages=stages, nics_per_node=nics).as_dict()
+    seats = [
+        layout.seat(rank, experts=moe.experts if moe else 0, stages=stages, nics_per_node=nics)
         for rank in range(scenario.plan.degrees.gpus)
     ]
+    if scenario.workload.redundant_experts:
+        places = scenario.share.expert_places
+        seats = [replace(seat, experts=places[seat.ep]) for seat in seats]
+    return [seat.as_dict() for seat in seats]
 
 
 def placement_text(rows: list[dict[str, object]]) -> str:
-    """The rows as an aligned table; runs of experts and layers as first-last."""
+    """The rows as an aligned table; runs of experts and layers as first-last, others listed."""
     header = list(rows[0])
     lines = [header] + [[_cell(value) for value in row.values()] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
@@ -42,4 +47,6 @@ def placement_csv(rows: list[dict[str, object]]) -> str:
 def _cell(value: object) -> str:
     if not isinstance(value, tuple):
         return str(value)
-    return f"{value[0]}-{value[-1]}" if len(value) > 1 else "".join(map(str, value))
+    if len(value) > 1 and value[-1] - value[0] == len(value) - 1:
+        return f"{value[0]}-{value[-1]}"
+    return ",".join(map(str, value))

@@ -10,11 +10,12 @@ from simcluster.cluster import wiring
 from simcluster.cluster.cluster import Cluster, Stream
 from simcluster.cluster.link import InfiniBand, NvLink, Pcie
 from simcluster.gpu.gpu import Gpu
+from simcluster.gpu.power import Power
 from simcluster.model.transformer import Mlp, Model, Moe
 from simcluster.plan.degrees import Plan
 from simcluster.plan.execution import Execution
 from simcluster.program.program import ALGORITHMS
-from simcluster.scenario import faults
+from simcluster.scenario import expert_load, faults
 from simcluster.scenario.document import scalar
 from simcluster.scenario.scenario import Scenario
 from simcluster.units import format_exact
@@ -48,11 +49,14 @@ def as_tree(scenario: Scenario) -> Tree:
             "host_overhead": format_exact(workload.host_overhead_s, "seconds"),
             "kv_block": workload.kv_block,
             "kv_reads": workload.kv_reads,
-            **({"expert_load": dict(workload.expert_load)} if workload.expert_load else {}),
+            **expert_load.as_tree(workload),
         },
     }
+    tree["seed"] = scenario.seed
     if damage := faults.as_tree(scenario.cluster):
         tree["faults"] = damage
+    if scenario.uncertainty:
+        tree["uncertainty"] = dict(scenario.uncertainty)
     if scenario.expect:
         tree["expect"] = [claim.line for claim in scenario.expect]
     return tree
@@ -140,9 +144,21 @@ def _gpu(gpu: Gpu) -> Tree:
         "reserved_memory": format_exact(gpu.reserved_memory_bytes, "bytes"),
         "communication_buffers": format_exact(gpu.communication_buffer_bytes, "bytes"),
         **({"profile": gpu.profile.name} if gpu.profile is not None else {}),
+        **({"price": format_exact(gpu.price_usd_per_h, "USD/h")} if gpu.price_usd_per_h is not None else {}),
+        **({"power": _power(gpu.power)} if gpu.power is not None else {}),
         "provenance": gpu.provenance,
         "source": gpu.source,
     }
+
+
+def _power(power: Power) -> Tree:
+    watts = {
+        "idle": power.idle_w,
+        "busy": power.busy_w,
+        "memory": power.memory_w,
+        "network": power.network_w,
+    }
+    return {**{name: format_exact(value, "watts") for name, value in watts.items()}, "source": power.source}
 
 
 def _nvlink(link: NvLink) -> Tree:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from simcluster.audit.expectation import Expectation
@@ -28,7 +29,10 @@ class BatchRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One cluster, one model, one plan, one workload, and what somebody claims about them."""
+    """One cluster, one model, one plan, one workload, and what somebody claims about them.
+
+    `seed` is that of everything drawn at random; `uncertainty` holds the factor of every uncertain input by name.
+    """
 
     name: str
     cluster: Cluster
@@ -38,6 +42,8 @@ class Scenario:
     batch: BatchRule
     expect: tuple[Expectation, ...]
     execution: Execution = PLAIN
+    seed: int = 0
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def share(self) -> Share:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from simcluster import units
 from simcluster.kernels import Precision
 from simcluster.plan.execution import PLACEMENT, AttentionAxis, ContextAttention, Overlap
-from simcluster.scenario.forms import Count, Form, Name, Seconds
+from simcluster.scenario.forms import Count, Form, Line, Name, Seconds
 
 Kept = Annotated[float, Field(ge=0, lt=1)]
 """A part of a GPU that communication kernels keep for themselves."""
@@ -117,7 +117,7 @@ class ExecutionForm(Form):
     stage_layers: list[Count] = Field(default_factory=list)
     placement: list[AttentionAxis] = Field(default_factory=lambda: list(PLACEMENT))
     sequence_parallel: bool = False
-    context_attention: ContextAttention = "ring"
+    context_attention: ContextAttention = "all-gather"
     overlap: Overlap = "none"
     overlap_shared_experts: bool = False
     dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -154,12 +154,49 @@ def _expert_index(key: object) -> object:
     if not isinstance(key, str):
         return key
     if len(key) > LONGEST_INDEX or not key.isdecimal() or str(int(key)) != key:
-        raise ValueError(f"{key!r:.40} is no expert; write its index, 0 for the first, as in {{5: 4, 9: 2}}")
+        known = "write its index, 0 for the first, as in {5: 4, 9: 2}, or a law, as in {zipf: 1.1}"
+        raise ValueError(f"{key!r:.40} is no expert; {known}")
     return int(key)
 
 
 ExpertIndex = Annotated[int, BeforeValidator(_expert_index)]
 Popularity = Annotated[float, Field(ge=0, le=units.LARGEST)]
+
+
+LAWS = ("zipf", "power_law", "file")
+"""Ways to say how popular experts are without naming them, one of them at most; none: all equally."""
+
+
+class ExpertLoadForm(Form):
+    """How popular experts are, and whether tokens go to them in just these proportions or by chance (`drawn`).
+
+    `weights` stand in place of what a law gives the experts they name.  A word or bare weights by index stand for the
+    form they mean.
+    """
+
+    weights: dict[ExpertIndex, Popularity] | None = None
+    zipf: Annotated[float, Field(ge=0, le=10)] | None = None
+    power_law: Annotated[float, Field(ge=0, le=10)] | None = None
+    file: Line | None = None
+    drawn: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, tree: object) -> object:
+        if tree == "uniform":
+            return {}
+        if not isinstance(tree, dict) or "weights" in tree:
+            return tree
+        named = {key: value for key, value in tree.items() if key in (*LAWS, "drawn")}
+        weights = {key: value for key, value in tree.items() if key not in named}
+        return {**named, "weights": weights} if weights else named
+
+    @model_validator(mode="after")
+    def _one_law(self) -> ExpertLoadForm:
+        written = [law for law in LAWS if getattr(self, law) is not None]
+        if len(written) > 1:
+            raise ValueError(f"{' and '.join(written)} both say how popular experts are; write one")
+        return self
 
 
 class WorkloadForm(Form):
@@ -172,7 +209,8 @@ class WorkloadForm(Form):
     host_overhead: Seconds = 0.0
     kv_reads: Literal["per_kv_head", "per_query_head"] = "per_kv_head"
     kv_block: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    expert_load: dict[ExpertIndex, Popularity] = Field(default_factory=dict)
+    expert_load: ExpertLoadForm = ExpertLoadForm()
+    redundant_experts: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 
     @model_validator(mode="before")
     @classmethod

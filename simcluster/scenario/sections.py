@@ -14,6 +14,9 @@ from simcluster.scenario.validation import validate
 
 F = TypeVar("F", bound=Form)
 
+SEEDS = 2**63
+"""How many seeds there are."""
+
 
 def read_text(path: str | Path) -> str:
     """The text of a scenario file; InputError if it cannot be read."""
@@ -44,6 +47,16 @@ class Sections:
     def report(self, wrong: Iterable[tuple[str, str]]) -> None:
         for path, what in wrong:
             self.wrong(path, what)
+
+    def seed(self, root: dict[str, Value]) -> int:
+        """The document's seed, 0 where it has none or a wrong one."""
+        seed = root.get("seed", 0)
+        return seed if type(seed) is int and 0 <= seed < SEEDS else 0
+
+    def check_seed(self, root: dict[str, Value]) -> None:
+        seed = root.get("seed", 0)
+        if type(seed) is not int or not 0 <= seed < SEEDS:
+            self.wrong("seed", f"expected a whole number from 0 to 2**63 - 1, got {seed!r:.40}")
 
     def section(self, root: dict[str, Value], key: str, form: type[F]) -> F | None:
         """A section as its form; a catalogue name or a file to import is written out first."""

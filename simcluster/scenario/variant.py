@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, assert_never
+from typing import Literal
 
+from simcluster.kernels import PEAK_OF
 from simcluster.plan import divide
 from simcluster.plan.degrees import Degrees
 from simcluster.plan.name import resolve
+from simcluster.scenario.inputs import inputs, with_input
 from simcluster.scenario.scenario import Scenario
-from simcluster.units import format_exact
 
 Resource = Literal["compute", "memory", "nvlink", "nic"]
 
@@ -27,29 +28,26 @@ def with_plan(scenario: Scenario, name: str) -> Scenario | None:
 
 def faster(scenario: Scenario, resource: Resource, factor: float) -> tuple[str, Scenario]:
     """The scenario with `factor` times the FLOPS, HBM, NVLink or InfiniBand bandwidth, and the `--set` that says so."""
+    precision = scenario.model.precision.compute
+    peaks = scenario.cluster.gpu.peak_flops_per_s
+    path = {
+        "compute": f"cluster.gpu.peak.{precision if precision in peaks else PEAK_OF.get(precision, precision)}",
+        "memory": "cluster.gpu.memory_bandwidth",
+        "nvlink": "cluster.nvlink.bandwidth",
+        "nic": "cluster.infiniband.bandwidth",
+    }[resource]
+    now = next(one for one in inputs(scenario) if one.path == path)
+    value = now.times(factor)
+    return now.assignment(value), with_input(scenario, path, value)
+
+
+def without_faults(scenario: Scenario) -> Scenario | None:
+    """The scenario with every GPU at full speed, without jitter, and every wire as it should be; None if it is so."""
     cluster = scenario.cluster
-    gpu, nvlink, infiniband = cluster.gpu, cluster.nvlink, cluster.infiniband
-    match resource:
-        case "compute":
-            precision = scenario.model.precision.compute
-            peak = gpu.peak_flops_per_s[precision] * factor
-            gpu = replace(gpu, peak_flops_per_s={**gpu.peak_flops_per_s, precision: peak})
-            assignment = f"cluster.gpu.peak.{precision}={format_exact(peak, 'FLOP/s')}"
-        case "memory":
-            gpu = replace(gpu, memory_bytes_per_s=gpu.memory_bytes_per_s * factor)
-            assignment = f"cluster.gpu.memory_bandwidth={format_exact(gpu.memory_bytes_per_s, 'bytes/s')}"
-        case "nvlink":
-            assert nvlink is not None
-            nvlink = replace(nvlink, bytes_per_s=nvlink.bytes_per_s * factor)
-            assignment = f"cluster.nvlink.bandwidth={format_exact(nvlink.bytes_per_s, 'bytes/s')}"
-        case "nic":
-            assert infiniband is not None
-            infiniband = replace(infiniband, bytes_per_s=infiniband.bytes_per_s * factor)
-            assignment = f"cluster.infiniband.bandwidth={format_exact(infiniband.bytes_per_s, 'bytes/s')}"
-        case _:
-            assert_never(resource)
-    changed = replace(cluster, gpu=gpu, nvlink=nvlink, infiniband=infiniband)
-    return assignment, replace(scenario, cluster=changed, expect=())
+    if not (cluster.faults or cluster.slow_gpus or cluster.jitter):
+        return None
+    healthy = replace(cluster, faults=(), slow_gpus={}, jitter=None)
+    return replace(scenario, cluster=healthy, expect=())
 
 
 def one_node(scenario: Scenario) -> Scenario | None:
@@ -60,7 +58,9 @@ def one_node(scenario: Scenario) -> Scenario | None:
     """
     degrees, nodes = scenario.plan.degrees, scenario.cluster.nodes
     cluster = scenario.cluster
-    if cluster.faults or cluster.slow_gpus or cluster.background or cluster.domain_gpus != cluster.gpus_per_node:
+    if cluster.faults or cluster.slow_gpus or cluster.jitter or cluster.background:
+        return None
+    if cluster.domain_gpus != cluster.gpus_per_node:
         return None
     per_node = scenario.cluster.gpus_per_node
     if degrees.pp > 1 or per_node % (degrees.tp * degrees.cp) or per_node % (degrees.ep * degrees.etp):

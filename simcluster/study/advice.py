@@ -37,13 +37,13 @@ def advise(scenario: Scenario, result: Result, *, thorough: bool = False) -> Tab
         rows += sorted(tried, key=_latency)[:1]
     rows.sort(key=_latency)
     binding = _binding(result)
-    if binding is not None and (thorough or (len(rows) < ENOUGH and _cost(result.timeline) <= LARGEST)):
+    if binding is not None and (thorough or (len(rows) < ENOUGH and cost(result.timeline) <= LARGEST)):
         _try(rows, *faster(scenario, binding, 2.0), now_s)
     columns = (Column(name="change"), Column(name="latency_s", measure="seconds"), Column(name="speedup"))
     return Table(title="What to change next", columns=columns, rows=tuple(rows), swept=("change",))
 
 
-def _cost(timeline: Timeline) -> int:
+def cost(timeline: Timeline) -> int:
     """What running it again takes, in spans: those replayed, and where something sets equal ranks or wires apart, so
     that all of them are listed before the equal ones are found, the wires."""
     folding = timeline.folding

@@ -8,7 +8,7 @@ from typing import Literal
 from simcluster import units
 from simcluster.errors import nearest
 
-Measure = Literal["count", "seconds", "bytes", "fraction", "FLOP", "tokens/s", "number"]
+Measure = Literal["count", "seconds", "bytes", "fraction", "FLOP", "tokens/s", "number", "USD", "joules", "watts"]
 
 _COUNTS = ("gpus", "tokens", *(f"degrees.{axis}" for axis in ("tp", "pp", "dp", "cp", "ep", "etp", "edp")))
 _MODULES = ("expert", "tensor", "layer")
@@ -24,6 +24,9 @@ METRICS: dict[str, Measure] = {
     "throughput_tokens_per_s": "tokens/s",
     "throughput_tokens_per_s_per_gpu": "tokens/s",
     "mfu": "fraction",
+    "cost_per_million_tokens": "USD",
+    "energy_per_token_j": "joules",
+    "power_mean_w": "watts",
     "compute_busy": "fraction",
     "exposed_communication": "fraction",
     "waiting": "fraction",
@@ -48,6 +51,7 @@ METRICS: dict[str, Measure] = {
     "balance.experts_per_gpu_group": "count",
     "balance.expert_load_variance": "number",
     "balance.expert_load_max_over_mean": "number",
+    "balance.straggler_factor": "number",
     "balance.compute_variance": "number",
     "balance.memory_variance": "number",
     **{
@@ -65,9 +69,22 @@ The rows of `modules[]` are addressed by their type: `modules.layer.gpus_per_mod
 OF_GENERATION = ("ttft_s", "tpot_s", "integration_error")
 """Metrics that only a generation has."""
 
+OF_PRICE = ("cost_per_million_tokens",)
+"""Metrics that only GPUs with a price have."""
+
+OF_POWER = ("energy_per_token_j", "power_mean_w")
+"""Metrics that only GPUs with stated power have."""
+
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,4})?", re.ASCII)
 
-_DIMENSIONS: dict[Measure, units.Dimension] = {"bytes": "bytes", "seconds": "seconds", "FLOP": "FLOP"}
+_DIMENSIONS: dict[Measure, units.Dimension] = {
+    "bytes": "bytes",
+    "seconds": "seconds",
+    "FLOP": "FLOP",
+    "USD": "USD",
+    "joules": "joules",
+    "watts": "watts",
+}
 
 
 def full_path(name: str) -> str:
@@ -99,10 +116,16 @@ def show(path: str, value: float | None) -> str:
             return units.show_flop(value)
         case "tokens/s":
             return f"{value:,.0f} tokens/s"
+        case "USD":
+            return units.show_usd(value)
+        case "joules":
+            return units.show_joules(value)
+        case "watts":
+            return units.show_watts(value)
 
 
 def parse_value(path: str, text: str) -> float:
-    """The SI value written in an expectation: with a unit for bytes, seconds and FLOP, bare (or in %) otherwise.
+    """The SI value written in an expectation: bare (or in %) for counts, fractions and rates, else with a unit.
 
     A bare 0 needs no unit here: nothing is nothing in every unit.  Raises ValueError with how to write it.
     """

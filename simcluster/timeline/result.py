@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
-from simcluster.timeline import generation
+from simcluster.gpu.power import Power
+from simcluster.timeline import energy, generation
 from simcluster.timeline.check import Check
+from simcluster.timeline.critical_path import CriticalPath, critical_path
 from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
 from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.routing import Routing
 from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
+from simcluster.timeline.stragglers import Straggler, stragglers
 from simcluster.timeline.timeline import Timeline
 from simcluster.timeline.totals import OperationTotal, operation_totals
 
@@ -49,6 +53,7 @@ class Identity:
     degrees: Mapping[str, int]
     counts: Mapping[str, int | None]
     gpus: int
+    gpus_per_node: int
     other_reading: str
 
 
@@ -74,7 +79,8 @@ class Result:
     `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
     plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
     `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.  Where it
-    `generates`, a step is the whole generation.
+    `generates`, a step is the whole generation.  Without a GPU's `price_usd_per_h` there is no cost, without its
+    `power` no energy.  `routing` is there where experts do not get equally many copies.
     """
 
     identity: Identity
@@ -89,6 +95,9 @@ class Result:
     work: Mapping[str, Work]
     provenance: Mapping[str, Source]
     generates: bool = False
+    price_usd_per_h: float | None = None
+    power: Power | None = None
+    routing: Routing | None = None
     timeline: Timeline | None = None
     states: States | None = None
     checks: tuple[Check, ...] = field(default=())
@@ -111,6 +120,16 @@ class Result:
         if self.timeline is None or self.states is None:
             return ()
         return operation_totals(self.timeline, self.states.exposed)
+
+    @cached_property
+    def waited_for(self) -> tuple[Straggler, ...]:
+        """The ranks that others wait for, longest first."""
+        return () if self.timeline is None else stragglers(self.timeline, self.identity.gpus_per_node)
+
+    @cached_property
+    def critical_path(self) -> CriticalPath | None:
+        """The chain of spans that makes the run as long as it is."""
+        return None if self.timeline is None else critical_path(self.timeline)
 
     @cached_property
     def phases(self) -> tuple[PhaseTotal, ...]:
@@ -158,7 +177,9 @@ class Result:
             "counts": dict(identity.counts),
             **self._time(),
             "by_operation": [row.as_dict() for row in self.by_operation],
+            "waited_for": [one.as_dict() for one in self.waited_for],
             **({"phases": [asdict(phase) for phase in self.phases]} if self.generates else {}),
+            "critical_path": [] if self.critical_path is None else self.critical_path.as_rows(),
             "memory": self._memory(),
             "flops_per_gpu": self.flops_per_gpu(),
             "traffic": self._traffic(),
@@ -166,7 +187,7 @@ class Result:
             "links": [] if timeline is None else link_rows(timeline),
             "wires": [] if timeline is None else wire_rows(timeline, BINS),
             "folding": None if timeline is None else asdict(timeline.folding),
-            "balance": dict(self.balance),
+            "balance": {**self.balance, **({} if self.routing is None else self.routing.as_dict())},
             "modules": [dict(module) for module in self.modules],
             "timeseries": None if self.series is None else self.series.as_dict(),
             "checks": [check.as_dict() for check in self.checks],
@@ -192,12 +213,24 @@ class Result:
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
             "mfu": self.flops_per_gpu()["total"] / (self.peak_flops_per_s * latency_s),
+            **self._costs(self.timeline, seen, latency_s),
             "compute_busy": mean(seen.computing) / end_s,
             "exposed_communication": mean(seen.communicating) / end_s,
             "waiting": mean(seen.waiting) / end_s,
             "idle": mean(seen.idle) / end_s,
             "communication_busy": mean(seen.transferring) / end_s,
             "synchronisation_points_per_layer": in_layers / len(layers),
+        }
+
+    def _costs(self, timeline: Timeline, seen: States, latency_s: float) -> dict[str, float | None]:
+        """Money and energy, None where the GPU's price or power is not known; all GPUs of the plan take part."""
+        step = self.identity.gpus, latency_s, self.tokens
+        price = self.price_usd_per_h
+        power_w = None if self.power is None else energy.mean_power_w(timeline, seen, self.power)
+        return {
+            "cost_per_million_tokens": None if price is None else energy.cost_per_million_tokens(price, *step),
+            "energy_per_token_j": None if power_w is None else energy.energy_per_token_j(power_w, *step),
+            "power_mean_w": power_w,
         }
 
     def _generated(self) -> dict[str, float | None]:

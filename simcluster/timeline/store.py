@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from simcluster.errors import InputError, Mistake
+from simcluster.gpu.power import Power
 from simcluster.timeline.check import Check
 from simcluster.timeline.parts import Segment
 from simcluster.timeline.result import Identity, MemoryPart, Result, Source, Work
+from simcluster.timeline.routing import Routing
 from simcluster.timeline.states import states
 from simcluster.timeline.timeline import Folding, LinkLoads, Operation, Timeline, Tracks, Wiring
 
@@ -41,6 +43,9 @@ def pack(result: Result) -> bytes:
         "work": {name: asdict(work) for name, work in result.work.items()},
         "provenance": {name: asdict(source) for name, source in result.provenance.items()},
         "generates": result.generates,
+        "price_usd_per_h": result.price_usd_per_h,
+        "power": None if result.power is None else asdict(result.power),
+        "routing": None if result.routing is None else asdict(result.routing),
         "checks": [asdict(check) for check in result.checks],
     }
     arrays = {}
@@ -57,6 +62,7 @@ def pack(result: Result) -> bytes:
         }
         arrays = {name: getattr(timeline, name) for name in _SPANS}
         arrays |= {f"links_{name}": getattr(timeline.links, name) for name in _LOADS}
+        arrays |= {f"party_{axis}": party for axis, party in timeline.parties.items()}
         arrays |= {f"tracks_{name}": getattr(timeline.tracks, name) for name in _TRACKS}
         arrays |= {name: getattr(timeline.wiring, name) for name in _CABLES}
         arrays |= {"node_bytes": timeline.node_bytes} if timeline.node_bytes is not None else {}
@@ -81,7 +87,7 @@ def unpack(path: Path) -> Result:
 
 def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
     kept = dict(header)
-    timeline = kept.pop("timeline", None)
+    timeline, power, routing = kept.pop("timeline", None), kept.pop("power", None), kept.pop("routing")
     spans = None if timeline is None else _timeline(timeline, arrays)
     return Result(
         identity=Identity(**kept.pop("identity")),
@@ -91,6 +97,8 @@ def _result(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Result:
         divisions=tuple(kept.pop("divisions")),
         provenance={name: Source(**source) for name, source in kept.pop("provenance").items()},
         checks=tuple(Check(**check) for check in kept.pop("checks")),
+        power=None if power is None else Power(**power),
+        routing=None if routing is None else Routing.from_dict(routing),
         timeline=spans,
         states=None if spans is None else states(spans),
         **kept,
@@ -110,6 +118,7 @@ def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline
         operations=tuple(Operation(**operation) for operation in header["operations"]),
         tracks=Tracks(**{name: arrays[f"tracks_{name}"] for name in _TRACKS}),
         steps=header["steps"],
+        parties={name.removeprefix("party_"): part for name, part in arrays.items() if name.startswith("party_")},
         links=links,
         node_bytes=arrays.get("node_bytes"),
         folding=Folding(**{**header["folding"], "split_by": tuple(header["folding"]["split_by"])}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -24,7 +24,9 @@ class Operation:
     `kind` is compute or the collective's kind, `algorithm` how that was done.  `bytes` is HBM traffic of a kernel, or
     the payload one GPU sends in a collective (mean over the group); `bytes_nvlink` and `bytes_infiniband` as in
     `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what takes most of it (compute,
-    memory, launch, latency, or the kind of the fullest wire).  It stands for `times` such runs of a step.
+    memory, launch, latency, or the kind of the fullest wire).  `fixed_s` of it is launch overhead or latency, and
+    `pace` what sets the pace of the rest: compute, memory, or the kind of the fullest wire.  It stands for `times` such
+    runs of a step.  A collective runs in the groups of an `axis` of the plan.
     """
 
     name: str
@@ -38,7 +40,10 @@ class Operation:
     live_bytes: float
     alone_s: float
     bound: str
+    fixed_s: float = 0.0
+    pace: str = ""
     times: int = 1
+    axis: str | None = None
 
     @property
     def stream(self) -> Stream:
@@ -167,6 +172,7 @@ class Timeline:
     inside the node where a == b; None for more than MOST_NODES nodes.  `wired` makes the wiring when it is asked for.
 
     `segments` are the parts of a generation, each as long as all the steps it stands for; empty: every step is drawn.
+    `parties[axis]` is each track's group, or class of equal groups, on an axis of the plan.
     """
 
     operations: tuple[Operation, ...]
@@ -183,6 +189,7 @@ class Timeline:
     folding: Folding
     wired: Callable[[], Wiring] = field(repr=False)
     segments: tuple[Segment, ...] = ()
+    parties: Mapping[str, Ints] = field(default_factory=dict, repr=False)
 
     @cached_property
     def wiring(self) -> Wiring:

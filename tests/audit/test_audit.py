@@ -12,7 +12,7 @@ import simcluster
 from simcluster.audit.audit import audit
 from simcluster.audit.expectation import parse_expectation
 from simcluster.timeline.check import Check
-from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.metric import METRICS, OF_GENERATION, OF_POWER, OF_PRICE
 from simcluster.timeline.result import Result
 
 EXAMPLE = Path(__file__).parents[2] / "scenarios" / "ep64_tp2_pp1.yaml"
@@ -92,11 +92,17 @@ def test_the_exposed_communication_is_blamed_on_the_all_to_alls() -> None:
 @pytest.mark.parametrize("path", METRICS)
 def test_every_metric_can_be_claimed_and_explained(path: str) -> None:
     """A true claim about any metric is confirmed with its value in the row, a false one refuted."""
-    output = ["workload={phase: generate, batch: 128, sequence: 64, output: 40}"] if path in OF_GENERATION else []
-    result = simulated("plan=EP8", *output)
+    power = "{idle: 100 W, busy: 700 W, memory: 500 W, network: 300 W}"
+    stated = {
+        **dict.fromkeys(OF_GENERATION, "workload={phase: generate, batch: 128, sequence: 64, output: 40}"),
+        **dict.fromkeys(OF_PRICE, "cluster.gpu.price=2.50 USD/h"),
+        **dict.fromkeys(OF_POWER, f"cluster.gpu.power={power}"),
+    }
+    result = simulated("plan=EP8", *([stated[path]] if path in stated else []))
     value = result.metrics[path]
     assert value is not None
-    unit = {"bytes": " B", "seconds": " s", "FLOP": " FLOP"}.get(METRICS[path], "")
+    units = {"bytes": " B", "seconds": " s", "FLOP": " FLOP", "USD": " USD", "joules": " J", "watts": " W"}
+    unit = units.get(METRICS[path], "")
     true, false = (
         audit(result, [parse_expectation(f"{path} {relation} {value!r}{unit}")])[-1] for relation in ("<=", ">")
     )
@@ -105,6 +111,13 @@ def test_every_metric_can_be_claimed_and_explained(path: str) -> None:
     assert true.why.startswith("confirmed: ")
     assert false.why.startswith("refuted")
     assert len(true.why) > len("confirmed: ") + 10
+
+
+@pytest.mark.parametrize("path", [*OF_PRICE, *OF_POWER])
+def test_a_claim_about_costs_without_a_price_or_power_says_what_states_it(path: str) -> None:
+    check = audit(simulated("plan=EP8"), [parse_expectation(f"{path} <= 0")])[-1]
+    assert (check.passed, check.actual) == (False, "none")
+    assert ("cluster.gpu.price" if path in OF_PRICE else "cluster.gpu.power") in check.why
 
 
 def test_a_claim_about_tokens_where_none_are_generated_says_so() -> None:

@@ -22,6 +22,7 @@ from tests.physics_helpers import EXAMPLE, law
 EVEN = {
     "expert_load_variance": 0.0,
     "expert_load_max_over_mean": 1.0,
+    "straggler_factor": 1.0,
     "compute_variance": 0.0,
     "memory_variance": 0.0,
 }
@@ -75,6 +76,7 @@ def test_the_spread_of_uneven_experts_is_the_hand_s() -> None:
             "experts_per_gpu_group": 2,
             "expert_load_variance": variance(list(TIMES)),
             "expert_load_max_over_mean": 20 / 12,
+            "straggler_factor": result.balance["straggler_factor"],
             "compute_variance": variance([beside + routed * times for times in TIMES]),
             "memory_variance": variance([resident + peak for peak in peaks]),
             "hottest_gpu_group": 2,
@@ -110,6 +112,28 @@ def test_the_check_fails_above_a_tenth_and_names_the_hottest_experts() -> None:
     mild = {check.name: check for check in audit(summary(SMALL, "workload.expert_load={5: 1.1}"), ())}
     assert mild["load_balance"].passed
     assert "hottest_gpu_group" not in summary(SMALL).balance
+
+
+IDEAL = ("cluster.gpu.efficiency={compute: 1, memory: 1}", "cluster.gpu.launch_overhead=0 s")
+
+
+def test_the_straggler_factor_of_bound_kernels_is_that_of_loads() -> None:
+    """Where nothing but FLOPs takes time, time is in proportion to copies."""
+    found = summary(SMALL, HOT, *IDEAL, "cluster.gpu.memory_bandwidth=100000000 TB/s").balance
+    assert found["straggler_factor"] == pytest.approx(20 / 12, rel=1e-6)
+
+
+def test_the_straggler_factor_of_launches_is_one() -> None:
+    """Where nothing but the launch takes time, all take as long."""
+    found = summary(SMALL, HOT, "cluster.gpu.launch_overhead=1 s").balance
+    assert found["straggler_factor"] == pytest.approx(1, rel=1e-4)
+    assert found["straggler_factor"] > 1
+
+
+def test_perfect_balance_has_straggler_factor_one() -> None:
+    """24 redundant experts: all 4 ranks hold all 8."""
+    found = summary(SMALL, HOT, "workload.redundant_experts=24").balance
+    assert found["straggler_factor"] == found["expert_load_max_over_mean"] == 1
 
 
 def test_popularities_that_even_out_are_said_to() -> None:

@@ -15,6 +15,7 @@ import simcluster
 from simcluster.report.figures import (
     breakdown,
     busbw,
+    compare_chart,
     links,
     memory,
     pareto,
@@ -62,6 +63,7 @@ def figures() -> Iterator[tuple[str, Figure]]:
     }
     yield "sweep", sweep_chart.draw(simcluster.sweep(EXAMPLE, bandwidths, workers=1))
     nodes = {"cluster.nodes": ["4", "8", "16"], "plan": ["EP8", "EP64_TP2"], "workload.batch": ["{per_gpu: 1}", "128"]}
+    yield "compare", compare_chart.draw(simcluster.compare(EXAMPLE, plans=["EP8", "TP2", "EP7"], sensitivities=False))
     yield "scaling", scaling_chart.draw(simcluster.sweep(EXAMPLE, nodes, workers=1))
     changes = ["cluster.nodes=1", "cluster.gpus_per_node=4", "plan=EP4", "workload.batch=4", "model.layers=2"]
     node = simcluster.load(EXAMPLE, changes)

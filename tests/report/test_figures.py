@@ -125,6 +125,21 @@ def test_a_sweep_figure_has_four_panels_with_units_and_a_line_per_plan() -> None
     assert np.ravel(line.get_ydata())[0] == pytest.approx(1e3 * float(str(table.rows[0]["latency_s"])))
 
 
+@pytest.mark.parametrize("power", [False, True])
+def test_a_sweep_of_gpus_with_a_price_shows_the_cost_and_with_power_the_energy(power: bool) -> None:
+    """A panel more each; the lowest panel of every column names the axis, whose places are prices."""
+    stated = ["cluster.gpu.power={idle: 100 W, busy: 700 W, memory: 500 W, network: 300 W}"] if power else []
+    table = simcluster.sweep(EXAMPLE, {"cluster.gpu.price": ["2 USD/h", "5 USD/h"]}, overrides=stated, workers=1)
+    panels = [axes for axes in sweep_chart.draw(table).axes if axes.axison]
+    labels = [axes.get_ylabel() for axes in panels[4:]]
+    assert labels == ["cost (USD per million tokens)", "energy (mJ a token)"][: 1 + power]
+    named = [axes.get_ylabel() for axes in panels if axes.get_xlabel() == "cluster.gpu.price (USD/h)"]
+    assert named == [axes.get_ylabel() for axes in panels[-3:]]
+    (line,) = panels[4].get_lines()[:1]
+    assert np.ravel(line.get_xdata()).tolist() == [2.0, 5.0]
+    assert np.ravel(line.get_ydata()).tolist() == list(table.column("cost_per_million_tokens"))
+
+
 def test_text_on_a_colour_is_readable() -> None:
     assert style.text_on("#0072B2") == "white"
     assert style.text_on("#F0C75E") == "black"

@@ -10,7 +10,7 @@ import pytest
 import simcluster
 from simcluster.report import machine, text
 from simcluster.report.folding import replayed
-from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.metric import METRICS, OF_GENERATION, OF_POWER, OF_PRICE
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Folding
 
@@ -65,7 +65,7 @@ def test_the_json_holds_every_metric_and_only_metrics_as_scalars() -> None:
     tree = json.loads(machine.result_json(simulated()))
     tree["modules"] = {module["type"]: module for module in tree["modules"]}
     leaves = set(_leaves(tree, ""))
-    assert set(METRICS) - set(OF_GENERATION) <= leaves
+    assert set(METRICS) - {*OF_GENERATION, *OF_PRICE, *OF_POWER} <= leaves
     folding = {f"folding.{name}" for name in ("ranks", "tracks", "wires", "columns")}
     assert leaves - set(METRICS) == {"schema_version", *folding}
 

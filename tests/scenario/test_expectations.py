@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simcluster.audit.expectation import parse_expectation
-from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.metric import METRICS, OF_GENERATION, OF_POWER, OF_PRICE
 from tests.edge_helpers import DOES_NOT_FIT, SMALL, scenario_file, simcluster
 
 bounded = settings(max_examples=300, derandomize=True, deadline=None, database=None)
@@ -63,7 +63,7 @@ def test_a_part_of_a_name_is_no_name() -> None:
             parse_expectation(f"{name} == 1")
 
 
-UNITS = {"bytes": " B", "seconds": " s", "FLOP": " FLOP"}
+UNITS = {"bytes": " B", "seconds": " s", "FLOP": " FLOP", "USD": " USD", "joules": " J", "watts": " W"}
 """What a value of each measure carries in a claim; the others are bare."""
 
 
@@ -79,7 +79,7 @@ def leaf(result: object, path: str) -> float:
     return result
 
 
-@pytest.mark.parametrize("metric", sorted(set(METRICS) - set(OF_GENERATION)))
+@pytest.mark.parametrize("metric", sorted(set(METRICS) - {*OF_GENERATION, *OF_PRICE, *OF_POWER}))
 def test_every_metric_can_be_claimed_as_run_json_prints_it(metric: str, small_result: dict[str, object]) -> None:
     value = leaf(small_result, metric)
     claim = parse_expectation(f"{metric} == {value!r}{UNITS.get(METRICS[metric], '')}")

@@ -34,6 +34,9 @@ class Line:
             [x for x, _ in other], [y for _, y in other], self.marker, color=self.colour, markerfacecolor=look.paper
         )
 
+    def cells(self, name: str) -> list[Cell]:
+        return [row[name] for row in self.rows]
+
     def values(self, name: str, scale: float = 1.0) -> list[float]:
         return [float(str(row[name])) * scale for row in self.rows]
 

@@ -1,4 +1,5 @@
-"""A sweep as four panels: latency, throughput, MFU and exposed communication against the first swept path."""
+"""A sweep as panels against the first swept path: latency, throughput, MFU and exposed communication, and where GPUs
+have a price or stated power, cost and energy."""
 
 from __future__ import annotations
 
@@ -17,11 +18,18 @@ _PANELS = (
     ("exposed_communication", "exposed communication (%)", 100.0),
 )
 
+_COSTS = (
+    ("cost_per_million_tokens", "cost (USD per million tokens)", 1.0),
+    ("energy_per_token_j", "energy (mJ a token)", 1e3),
+)
+
 _SCALES: tuple[tuple[units.Dimension, float, str], ...] = (
     ("bytes/s", 1e-9, "GB/s"),
     ("seconds", 1e6, "us"),
     ("bytes", 1e-9, "GB"),
     ("FLOP/s", 1e-12, "TFLOPS"),
+    ("USD/h", 1.0, "USD/h"),
+    ("watts", 1.0, "W"),
 )
 
 
@@ -32,17 +40,23 @@ def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
     drawn = lines(table, places, look)
     rate, word = style.token_unit(max((max(line.values("throughput_tokens_per_s")) for line in drawn), default=0.0))
     throughput = ("throughput_tokens_per_s", f"throughput ({word}tokens/s)", rate)
-    with style.canvas(look, 11, 7.6) as figure:
+    costs = [panel for panel in _COSTS if drawn and all(None not in line.cells(panel[0]) for line in drawn)]
+    columns = 3 if costs else 2
+    with style.canvas(look, 11 if columns == 2 else 14.5, 7.6) as figure:
         style.heading(figure, f"Sweep over {', '.join(table.swept)}", f"{table.title}{left_out(table, drawn)}")
-        panels: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
-        for axes, (name, label, scale) in zip(panels, (_PANELS[0], throughput, *_PANELS[1:]), strict=True):
+        panels: list[Axes] = list(figure.subplots(2, columns, sharex=True).flat)
+        for axes in panels[4 + len(costs) :]:
+            axes.set_axis_off()
+        shown = (_PANELS[0], throughput, *_PANELS[1:], *costs)
+        for axes, (name, label, scale) in zip(panels, shown, strict=False):
             for line in drawn:
                 line.draw(axes, line.values(name, scale), look)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
             style.quiet(axes, look)
             _mark_axis(axes, places, ticks)
-        for axes in panels[2:]:
+        for axes in panels[4 + len(costs) - columns : 4 + len(costs)]:
+            axes.tick_params(labelbottom=True)
             axes.set_xlabel(f"{along}{f' ({unit})' if unit else ''}")
         if others:
             handles, labels = panels[0].get_legend_handles_labels()

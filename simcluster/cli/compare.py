@@ -1,0 +1,58 @@
+"""`simcluster compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simcluster.cli import place
+from simcluster.cli.options import fold_option, json_option, set_option, style_option
+
+if TYPE_CHECKING:
+    from simcluster.replay.run import Fold
+
+
+@click.command("compare")
+@click.argument("scenarios", metavar="SCENARIO...", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--plan", "plans", multiple=True, metavar="NAME", help="Another plan of each scenario; may be repeated.")
+@set_option
+@json_option
+@style_option
+@fold_option
+@click.option("--sensitivities/--no-sensitivities", "thorough", default=None,
+              help="What 10 % more of each resource buys [default: where runs are short].")  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
+              help="Draw what every column's latency is made of.")  # fmt: skip
+def command(
+    scenarios: tuple[str, ...],
+    plans: tuple[str, ...],
+    overrides: tuple[str, ...],
+    as_json: bool,
+    style_name: str,
+    fold: Fold,
+    thorough: bool | None,
+    plot: Path | None,
+) -> int:
+    """Put each SCENARIO under its own plan and under every --plan side by side, and say why one is faster.
+
+    A plan that cannot be, or does not fit in memory, is a column with its reason; exit status 1 if no column fits.
+    """
+    from simcluster.cli.plot import refuse_unwritable
+    from simcluster.report import comparison, machine
+    from simcluster.scenario.sections import read_text
+    from simcluster.study.compare import Source, compare
+
+    if plot is not None:
+        refuse_unwritable(plot)
+    sources = [Source(text=read_text(path), origin=path) for path in scenarios]
+    columns = compare(sources, plans, overrides=overrides, fold=fold, thorough=thorough)
+    if plot is not None:
+        from simcluster.report.figures import compare_chart, style
+
+        place.make_folder(plot.parent)
+        style.save(compare_chart.draw(columns, style.LOOKS[style_name]), plot)
+        click.echo(f"figure: {plot}", err=True)
+    click.echo(machine.comparison_json(columns) if as_json else comparison.comparison(columns))
+    return 0 if any(one.ran for one in columns) else 1

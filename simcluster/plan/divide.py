@@ -89,19 +89,25 @@ def _in_brief(layers: list[int]) -> str:
 
 def _batch_mistakes(degrees: Degrees, workload: Workload, execution: Execution) -> Iterator[tuple[str, str]]:
     """A replica's sequences that do not divide into what runs together, and sequences that do not divide over cp."""
-    cp, length, each = degrees.cp, workload.tokens_per_sequence, workload.batch // degrees.dp
+    cp, dp, length = degrees.cp, degrees.dp, workload.tokens_per_sequence
+    each = workload.batch // dp
     if workload.phase != "decode" and length % cp:
         fits = f"{length // cp * cp} or {(length // cp + 1) * cp}" if length >= cp else f"{cp}"
         yield "workload.sequence", f"cp {cp} does not divide a sequence of {length:,} tokens; use {fits}, or another cp"
-    parts = (execution.microbatches or 1) * execution.halves
-    if each % parts:
+    parts, count = each // execution.halves, execution.microbatches or 1
+    if each % execution.halves:
+        fits = " or ".join(str(dp * near) for near in (each - 1, each + 1) if near)
+        yield (
+            "execution.overlap",
+            f"two-batch needs an even number of sequences in each of dp {dp} replicas, not {each}; "
+            f"use workload.batch: {fits}, or overlap: none",
+        )
+    elif parts % count:
         halves = " of two halves" if execution.halves == 2 else ""
-        fits = _near(each // execution.halves, execution.microbatches or 1) if each >= execution.halves else ""
-        advice = f"use execution.microbatches: {fits}" if fits else f"a replica needs at least {execution.halves}"
         yield (
             "execution.microbatches",
-            f"a replica's {each} sequences do not divide into {execution.microbatches or 1} microbatches{halves}; "
-            f"{advice}",
+            f"a replica's {each} sequences do not divide into {count} microbatches{halves}; "
+            f"use execution.microbatches: {_near(parts, count)}",
         )
 
 

@@ -28,6 +28,7 @@ def lower_in_chunks(tape: Tape, chunk: Sequence[Operation], count: int, start: i
     for number, place in order:
         one = chunk[place]
         after = tuple(where[number, need] for need in one.after) or (start,)
-        one = replace(one, after=after, layer=tape.layer)
+        live = {f"{name} of a chunk": size for name, size in one.live.items() if size}
+        one = replace(one, after=after, layer=tape.layer, live=live)
         tape.append(replace(one, beside=True) if isinstance(one, Compute) else one)
     tape.wait_for(*(where[number, len(chunk) - 1] for number in range(count)))

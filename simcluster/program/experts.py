@@ -81,7 +81,7 @@ def _lower_exchange(tape: Tape, share: Share, moe: Moe, copies: float, permuted:
         return
     size = share.model.hidden * share.model.precision.bytes_of("communication")
     part = Tape(adds=share.model.precision.communication, stage=share.stage)
-    part.begin({"copies": copies / chunks * share.model.hidden * share.model.precision.bytes_of("dispatch")})
+    part.begin({"copies": 0.0})  # a part of what is alive as a whole
     _lower_chunk(part, share, moe, copies / chunks)
     tape.begin({"outputs": copies * size})
     lower_in_chunks(tape, part.operations, chunks, permuted)

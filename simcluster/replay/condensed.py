@@ -39,8 +39,10 @@ def condensed(schedule: Schedule) -> Schedule | None:
     for stage in range(program.stages):
         mine = [(i, one) for i, one in enumerate(program.operations) if one.stage == stage]
         sends = [(i, one) for i, one in mine if isinstance(one, Collective) and one.axis == "pp"]
-        found = blocks(schedule, [one for one in mine if one not in sends])
-        if found is None or len(sends) > 1 or (sends and sends[0] != mine[-1]):
+        if len(sends) > 1 or (sends and sends[0] != mine[-1]):
+            return None
+        found = blocks(schedule, mine[: len(mine) - len(sends)])
+        if found is None:
             return None
         before = () if sent is None else (sent,)
         for length, which in _runs(found, mine, shared):
@@ -111,12 +113,11 @@ def pipelined_s(schedule: Schedule) -> float:
     """
     program = schedule.program
     count = program.stages + _SEEN + 1
-    while count < program.microbatches:
+    if 2 * count <= program.microbatches:  # where it does not repeat, this was in vain
         ends = _ends(replace(schedule, program=replace(program, microbatches=count)))
         periods = np.diff(ends)[-_SEEN:]
         if np.ptp(periods) <= _ALIKE * ends[-1] / count:
             return float(ends[-1] + (program.microbatches - count) * periods[-1])
-        count *= 2
     return float(_ends(schedule)[-1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from simcluster import units
 from simcluster.kernels import Precision
@@ -110,12 +110,21 @@ class PlanForm(Form):
     convention: Literal["orthogonal", "folded"] | None = None
 
 
+def _every_axis_once(placement: list[AttentionAxis]) -> list[AttentionAxis]:
+    if sorted(placement) != sorted(PLACEMENT):
+        raise ValueError(f"expected each of {', '.join(PLACEMENT)} once, the innermost first")
+    return placement
+
+
+Placement = Annotated[list[AttentionAxis], AfterValidator(_every_axis_once)]
+
+
 class ExecutionForm(Form):
     """How a plan is run; see plan/execution.py."""
 
     microbatches: Count | None = None
     stage_layers: list[Count] = Field(default_factory=list)
-    placement: list[AttentionAxis] = Field(default_factory=lambda: list(PLACEMENT))
+    placement: Placement = Field(default_factory=lambda: list(PLACEMENT))
     sequence_parallel: bool = False
     context_attention: ContextAttention = "all-gather"
     overlap: Overlap = "none"
@@ -123,12 +132,6 @@ class ExecutionForm(Form):
     dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = 1
     communication_sms: Kept = 0.0
     communication_memory: Kept = 0.0
-
-    @model_validator(mode="after")
-    def _every_axis_once(self) -> ExecutionForm:
-        if sorted(self.placement) != sorted(PLACEMENT):
-            raise ValueError(f"placement names each of {', '.join(PLACEMENT)} once, the innermost first")
-        return self
 
 
 class BatchForm(Form):

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from simcluster.audit import why
 from simcluster.audit.audit import audit
-from simcluster.plan.layout import Layout
-from simcluster.plan.share import Share
 from simcluster.program.lower import lower
 from simcluster.scenario.compile import compile_text
 from simcluster.summarize import summarize
@@ -37,9 +35,7 @@ TIMES = (8 / 12, 1.0, 20 / 12, 8 / 12)
 def summary(text: str, *overrides: str) -> Result:
     """What is known before the clock starts."""
     scenario = compile_text(text, "x.yaml", overrides)
-    share = Share(model=scenario.model, degrees=scenario.plan.degrees, workload=scenario.workload)
-    layout = Layout(degrees=share.degrees, gpus_per_node=scenario.cluster.gpus_per_node)
-    return summarize(scenario, share, lower(share, layout))
+    return summarize(scenario, lower(scenario.share, scenario.layout))
 
 
 def variance(values: list[float]) -> float:

@@ -235,7 +235,7 @@ def test_an_empty_file_is_told_what_a_scenario_holds(tmp_path: Path, content: st
     outcome = simcluster("run", path)
     assert outcome.code == 2
     assert outcome.err.startswith(f"{path}")
-    assert "a scenario is a mapping with name, cluster, model, plan, workload" in outcome.err
+    assert "a scenario is a mapping with name, cluster, model, plan, execution, workload" in outcome.err
 
 
 def test_a_folder_or_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ QUADRATIC = ("direct", "pairwise", "one-shot", "two-shot")
 Part = tuple[float, float, float]
 """One phase: latency (s), share of the payload through an NVLink port, and through a NIC."""
 
-CASES = [(kind, algorithm) for kind, names in ALGORITHMS.items() for algorithm in names]
+CASES = [(kind, algorithm) for kind, names in ALGORITHMS.items() for algorithm in names if algorithm != "one-way"]
+"""One-way is a message of a pair; it has tests of its own."""
+
 IN_ONE_DOMAIN = ("in-switch", "one-shot", "two-shot")
 BETWEEN_DOMAINS = ("in-switch-tree", "in-network")
 
@@ -694,3 +696,17 @@ def test_a_ring_broadcast_brings_the_whole_buffer_to_every_rank_but_the_root_onc
 def test_send_and_receive_shifts_the_whole_buffer_round_the_group(group: Group) -> None:
     (only,) = pattern("send_recv", group, ideal_cluster(2, 8)).phases
     assert sent([only]) == {(a, b): 1.0 for a, b in pairwise((*group, group[0]))}
+
+
+@pytest.mark.parametrize(("pair", "latency_s", "rate"), [((0, 1), NVLINK_S, NVLINK), ((0, 8), NIC_S, NIC)])
+def test_one_way_is_one_message_of_the_first_to_the_second(pair: Group, latency_s: float, rate: float) -> None:
+    routes = nodes_of_eight(2)
+    (only,) = pattern("send_recv", pair, routes.cluster, "one-way").phases
+    assert sent([only]) == {pair: 1.0}
+    found = traffic("send_recv", pair, routes, algorithm="one-way")
+    for size in SIZES:
+        assert found.alone_s(size) == pytest.approx(latency_s + size / rate, rel=1e-9, abs=0)
+
+
+def test_one_way_is_for_pairs() -> None:
+    assert refusal("send_recv", "one-way", (0, 1, 2), nodes_of_eight(2).cluster) is not None

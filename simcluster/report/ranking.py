@@ -7,7 +7,7 @@ import textwrap
 from simcluster.report.layout import fill, grid, section
 from simcluster.timeline import metric
 from simcluster.timeline.ranking import MERITS, Ranked, Ranking
-from simcluster.units import plural, show_percent, show_seconds
+from simcluster.units import plural, show_percent, show_seconds, show_usd
 
 _REASON = 96
 """Characters of a reason in the list of those pruned."""
@@ -69,21 +69,27 @@ def _listed(found: Ranking) -> str:
 _HEADER: tuple[str, ...] = (
     "", "plan", "read as", "GPUs", "latency", "tokens/s", "tokens/s/GPU", "MFU", "memory", "GPU-h/M tokens",
 )  # fmt: skip
-_RIGHT = (0, 3, 4, 5, 6, 7, 8, 9)
+_RIGHT = (0, 3, 4, 5, 6, 7, 8, 9, 10)
+
+
+def _header(found: Ranking) -> tuple[str, ...]:
+    """With money where a GPU has a price."""
+    return _HEADER if found.asked.price_usd_per_h is None else (*_HEADER, "USD/M tokens")
 
 
 def _best(found: Ranking, top: int) -> str:
-    rows = [_HEADER]
+    rows = [_header(found)]
     for place, row in enumerate(found.plans[: min(top, found.feasible)], start=1):
         rows.append(_cells(f"{place:,}", row, asked=row is found.asked))
     if found.place is not None and found.place > top:
         rows.append(_cells(f"{found.place:,}", found.asked, asked=True))
     more = found.feasible - len(rows) + 1
     title = f"Best plans by {found.objective}" + (f" ({more:,} more are feasible: --top)" if more else "")
-    return section(title, grid(rows, right=_RIGHT))
+    return section(title, grid(rows, right=_RIGHT[: len(rows[0]) - 2]))
 
 
 def _cells(place: str, row: Ranked, *, asked: bool) -> tuple[str, ...]:
+    cost = row.cost_per_million_tokens
     rates = (row.throughput_tokens_per_s, row.throughput_tokens_per_s_per_gpu)
     return (
         place,
@@ -95,13 +101,14 @@ def _cells(place: str, row: Ranked, *, asked: bool) -> tuple[str, ...]:
         metric.show("mfu", row.mfu),
         show_percent(row.memory_fraction or 0.0),
         f"{row.gpu_hours_per_million_tokens or 0.0:.4g}",
+        *([] if cost is None else [show_usd(cost).removesuffix(" USD")]),
     )
 
 
 def _front(found: Ranking) -> str:
     """The front as a table, and why it is one plan where it cannot be more."""
-    rows = [_HEADER[1:], *(_cells("", row, asked=row is found.asked)[1:] for row in found.front)]
-    body = grid(rows, right=tuple(index - 1 for index in _RIGHT if index))
+    rows = [_header(found)[1:], *(_cells("", row, asked=row is found.asked)[1:] for row in found.front)]
+    body = grid(rows, right=tuple(index - 1 for index in _RIGHT[1 : len(rows[0]) - 1]))
     alike = {
         (row.gpus, f"{(row.throughput_tokens_per_s or 0.0) * (row.latency_s or 0.0):.6g}")
         for row in found.plans[: found.feasible]

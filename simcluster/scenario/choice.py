@@ -11,6 +11,7 @@ from simcluster.plan.degrees import Plan as Plan
 from simcluster.plan.execution import AttentionAxis, Execution
 from simcluster.plan.mapping import canonical_plan
 from simcluster.plan.name import resolve
+from simcluster.plan.share import Share
 from simcluster.scenario.scenario import BatchRule, Scenario
 from simcluster.units import plural
 
@@ -70,6 +71,14 @@ def chosen(scenario: Scenario) -> Choice:
 def mistakes(scenario: Scenario, choice: Choice) -> tuple[tuple[str, str], ...]:
     """Why the choice cannot be, as (scenario path, what is wrong; what would fit)."""
     return divide.mistakes(scenario.model, choice.degrees, _workload(scenario, choice), _execution(scenario, choice))
+
+
+def follows_rule(scenario: Scenario, choice: Choice) -> bool:
+    """Whether its number of microbatches is the one that would follow from the plan."""
+    ruled = replace(_execution(scenario, choice), microbatches=None)
+    workload = _workload(scenario, choice)
+    share = Share(model=scenario.model, degrees=choice.degrees, workload=workload, execution=ruled)
+    return share.microbatches == choice.microbatches
 
 
 def plan_of(scenario: Scenario, choice: Choice) -> Plan:

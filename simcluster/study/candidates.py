@@ -9,7 +9,7 @@ from itertools import permutations
 from math import comb, factorial, prod
 
 from simcluster.errors import InputError, Mistake
-from simcluster.scenario.choice import Choice, alike_nodes, choice, chosen
+from simcluster.scenario.choice import Choice, alike_nodes, choice, chosen, follows_rule
 from simcluster.scenario.scenario import Scenario
 from simcluster.units import plural
 
@@ -68,7 +68,7 @@ def space(
 
 
 def size(scenario: Scenario, listed: Space) -> int:
-    """How many plans the space holds.
+    """How many plans the space holds; fewer where a listed number of microbatches is the rule's, which is listed too.
 
     With d3(n) ways to write n as an ordered product of three, the prime powers p^e of n giving (e + 1)(e + 2) / 2 each,
     a cluster of n GPUs has the sum of d3(n / pp)^2 over all pp that divide n; a model without experts d3(n / pp) each.
@@ -115,7 +115,7 @@ def _ways(
         placement = tuple(next(following) if axis in used else axis for axis in base)
         for microbatches in listed.microbatches:
             for batch in listed.batches:
-                yield choice(
+                found = choice(
                     attention=attention,
                     experts=experts,
                     pp=pp,
@@ -124,6 +124,8 @@ def _ways(
                     microbatches=microbatches,
                     placement=placement,
                 )
+                if microbatches is None or None not in listed.microbatches or not follows_rule(scenario, found):
+                    yield found
 
 
 @lru_cache(maxsize=256)

@@ -62,4 +62,5 @@ def row(
         throughput_tokens_per_s=None if found is None else found.throughput_tokens_per_s,
         mfu=None if found is None else found.mfu,
         memory_fraction=memory_fraction if found is None else found.memory_fraction,
+        price_usd_per_h=scenario.cluster.gpu.price_usd_per_h,
     )

@@ -15,7 +15,7 @@ MERITS = {
     "throughput": "throughput_tokens_per_s",
     "cost": "gpu_hours_per_million_tokens",
 }
-"""What each objective ranks by."""
+"""What each objective ranks by; a GPU's price is the same for all plans, so hours rank as money does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class Ranked:
     throughput_tokens_per_s: float | None = None
     mfu: float | None = None
     memory_fraction: float | None = None
+    price_usd_per_h: float | None = None
 
     @property
     def throughput_tokens_per_s_per_gpu(self) -> float | None:
@@ -57,6 +58,12 @@ class Ranked:
         """gpus x 1e6 / (tokens/s x 3600 s)."""
         each = self.throughput_tokens_per_s_per_gpu
         return None if each is None else 1e6 / each / 3600
+
+    @property
+    def cost_per_million_tokens(self) -> float | None:
+        """USD, where a GPU's price is stated: price x GPU-hours."""
+        hours = self.gpu_hours_per_million_tokens
+        return None if hours is None or self.price_usd_per_h is None else self.price_usd_per_h * hours
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -77,6 +84,7 @@ class Ranked:
             "mfu": self.mfu,
             "memory_fraction": self.memory_fraction,
             "gpu_hours_per_million_tokens": self.gpu_hours_per_million_tokens,
+            "cost_per_million_tokens": self.cost_per_million_tokens,
         }
 
 

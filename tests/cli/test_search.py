@@ -122,6 +122,17 @@ def test_what_is_wrong_is_said(options: tuple[str, ...], messages: list[str], pa
     assert "Traceback" not in outcome.err
 
 
+def test_a_price_turns_hours_into_money(path: Path) -> None:
+    options = ("--set", "cluster.gpu.price=2.50 USD/h", "--objective", "cost", "--workers", 1)
+    best = simcluster("search", path, "--json", "--top", 1, *options).json()["plans"][0]
+    sets = [word for change in best["set"] for word in ("--set", change)]
+    run = simcluster("run", path, "--set", "cluster.gpu.price=2.50 USD/h", *sets, "--json").json()
+    assert best["cost_per_million_tokens"] == pytest.approx(run["cost_per_million_tokens"], rel=1e-9)
+    assert best["cost_per_million_tokens"] == pytest.approx(2.5 * best["gpu_hours_per_million_tokens"], rel=1e-12)
+    assert "USD/M tokens" in simcluster("search", path, *options).out
+    assert "USD" not in simcluster("search", path, "--workers", 1).out
+
+
 def test_microbatches_may_follow_the_rule(path: Path) -> None:
     sizes = {
         text: simcluster("search", path, "--json", "--workers", 1, "--microbatches", text).json()["space"][

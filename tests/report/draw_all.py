@@ -18,6 +18,7 @@ from simcluster.report.figures import (
     compare_chart,
     links,
     memory,
+    pareto,
     scaling_chart,
     steps,
     style,
@@ -64,6 +65,10 @@ def figures() -> Iterator[tuple[str, Figure]]:
     nodes = {"cluster.nodes": ["4", "8", "16"], "plan": ["EP8", "EP64_TP2"], "workload.batch": ["{per_gpu: 1}", "128"]}
     yield "compare", compare_chart.draw(simcluster.compare(EXAMPLE, plans=["EP8", "TP2", "EP7"], sensitivities=False))
     yield "scaling", scaling_chart.draw(simcluster.sweep(EXAMPLE, nodes, workers=1))
+    few = ["cluster.nodes=1", "cluster.gpus_per_node=4", "cluster.infiniband.nics_per_node=4"]
+    changes = [*few, "plan=EP4", "workload.batch=4", "model.layers=2"]
+    node = simcluster.load(EXAMPLE, changes)
+    yield "pareto", pareto.draw(simcluster.search(node, batches=[4, 16, 64], workers=1))
 
 
 def bandwidths_by_size() -> Table:

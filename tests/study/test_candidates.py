@@ -91,6 +91,10 @@ def test_lists_multiply_the_space(tmp_path: Path) -> None:
     wide = space(scenario, microbatches=[1, 2, 2], batches=[8, 16, 32])
     assert (wide.microbatches, wide.batches) == ((1, 2), (8, 16, 32))
     assert size(scenario, wide) == len(list(candidates(scenario, wide))) == 6 * alone
+    ruled = list(candidates(scenario, space(scenario, microbatches=[None, 1])))
+    staged = [one for one in ruled if one.microbatches == 1]
+    assert len(ruled) - len(staged) == alone
+    assert {one.degrees.pp for one in staged} == {2, 4, 8}, "without stages the rule's number is 1"
     fewer = space(scenario, fewer_gpus=True)
     assert size(scenario, fewer) == alone + 9 + 36 + 1
     assert len(list(candidates(scenario, fewer))) == size(scenario, fewer)

@@ -111,16 +111,21 @@ def _lower_embedding(tape: Tape, share: Share) -> None:
 
 
 def _lower_head(tape: Tape, share: Share) -> None:
-    """Final norm and logits of each sequence's last token, the vocabulary cut over tp."""
+    """Final norm and logits of each sequence's last token, the vocabulary cut over tp.
+
+    In decode a context rank has its own tokens only; in prefill the one that has the ends of the sequences has them all
+    and the others wait for it.
+    """
     model, types = share.model, share.model.precision
     if model.vocab is None:
         return
-    tape.compute("norm", norm(share, share.sequences), makes={"normed": normed_bytes(share, share.sequences)})
+    rows = share.tokens if share.workload.phase == "decode" else share.sequences
+    tape.compute("norm", norm(share, rows), makes={"normed": normed_bytes(share, rows)})
     head = replace(
-        projection(share, m=share.sequences, n=share.vocab, k=model.hidden, writes="communication"),
+        projection(share, m=rows, n=share.vocab, k=model.hidden, writes="communication"),
         compute=types.head_compute,
         input_bytes=BYTES_PER_ELEMENT[types.head_compute],
         weight_bytes=types.bytes_of("vocabulary"),
     )
-    logits = share.sequences * share.vocab * types.bytes_of("communication")
+    logits = rows * share.vocab * types.bytes_of("communication")
     tape.compute("lm_head", head, makes={"logits": logits}, frees=("normed", "logits"))

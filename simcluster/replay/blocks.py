@@ -93,9 +93,24 @@ def _alone(schedule: Schedule, block: Numbered) -> Block:
     if isinstance(one, Compute):
         seconds = float(schedule.seconds[index][one.stage]) + schedule.host_s.get(index, 0.0)
         return Block(operations=1, seconds=seconds, transfers=())
-    meeting = schedule.meetings[index][0]
-    alone = (0.0, meeting.alone_s, meeting.wires)
-    return Block(operations=1, seconds=meeting.alone_s, transfers=(alone,))
+    seconds = together_s(schedule, index)
+    alone = (0.0, seconds, schedule.meetings[index][0].wires)
+    return Block(operations=1, seconds=seconds, transfers=(alone,))
+
+
+def together_s(schedule: Schedule, index: int) -> float:
+    """How long a collective of one flow takes in all groups at once, which may share wires, and nothing beside them.
+
+    Its party stands for all groups of a stage, and its flow uses wires as they do together: latency + bytes of progress
+    / the smallest of capacity / use.
+    """
+    meeting, capacity, found = schedule.meetings[index][0], schedule.wires.capacity, 0.0
+    for leg in meeting.traffic.legs:
+        found += leg.latency_s
+        if leg.flows.count:
+            rate = min(float(leg.limits()[0]), float((capacity[leg.flows.wire] / leg.flows.use).min()))
+            found += float(leg.progress_bytes(meeting.payload_bytes)[0]) / rate
+    return found
 
 
 def _replayed(schedule: Schedule, block: Numbered) -> Block:

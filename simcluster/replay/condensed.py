@@ -108,25 +108,29 @@ _NOTHING = ElementWise(read_bytes=0.0, write_bytes=0.0)
 def pipelined_s(schedule: Schedule) -> float:
     """Seconds to the end of a pipelined program of one step.
 
-    Fewer microbatches are replayed first.  Once the last stage has ended the last few of them at equal distances, the
-    pipeline repeats itself: it is filled, and every stage sees the same again and again.
+    Fewer microbatches are replayed first.  Once all stages have ended the last few of them at equal distances, the same
+    in every stage, the pipeline repeats itself.  Where a stage is ahead of the next one, what waits between them grows,
+    and the stage one day has no more to send that would meet the transfers of others: then all are replayed.
     """
     program = schedule.program
     count = program.stages + _SEEN + 1
     if 2 * count <= program.microbatches:  # where it does not repeat, this was in vain
         ends = _ends(replace(schedule, program=replace(program, microbatches=count)))
-        periods = np.diff(ends)[-_SEEN:]
-        if np.ptp(periods) <= _ALIKE * ends[-1] / count:
-            return float(ends[-1] + (program.microbatches - count) * periods[-1])
-    return float(_ends(schedule)[-1])
+        periods = np.diff(ends)[:, -_SEEN:]
+        if np.ptp(periods) <= _ALIKE * ends[-1, -1] / count:
+            return float(ends[-1, -1] + (program.microbatches - count) * periods[-1, -1])
+    return float(_ends(schedule)[-1, -1])
 
 
 def _ends(schedule: Schedule) -> Floats:
-    """When the last stage has ended each microbatch."""
+    """When each stage has ended each microbatch, its kernels: shape (stages, microbatches)."""
     timeline = replay(schedule, Folding(ranks=1, tracks=1, wires=0, columns=0, split_by=()), _no_wiring)
-    last = timeline.track == schedule.program.stages - 1
-    final = int(timeline.operation[last].max())
-    return np.sort(timeline.finish_s[last & (timeline.operation == final)])
+    found = []
+    for stage in range(schedule.program.stages):
+        mine = (timeline.track == stage) & timeline.on_compute
+        final = int(timeline.operation[mine].max())
+        found.append(np.sort(timeline.finish_s[mine & (timeline.operation == final)]))
+    return np.stack(found)
 
 
 def _no_wiring() -> Wiring:

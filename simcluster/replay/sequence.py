@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from simcluster.program.program import Collective
-from simcluster.replay.blocks import Block, blocks
+from simcluster.replay.blocks import Block, blocks, together_s
 from simcluster.replay.schedule import Schedule
 from simcluster.traffic.crossings import Floats
 
@@ -39,7 +39,7 @@ def sequence_s(schedule: Schedule) -> float | None:
         if found is None:
             return None
         parts.append(found)
-        sending.append(schedule.meetings[sends[0]][0].alone_s if sends else 0.0)
+        sending.append(together_s(schedule, sends[0]) if sends else 0.0)
     rounds = program.steps * program.microbatches
     if program.stages == 1:
         return rounds * sum(block.seconds for block in parts[0])

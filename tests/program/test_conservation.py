@@ -12,7 +12,18 @@ from simcluster.pipeline import program_of, simulate
 from simcluster.plan.memory import resident
 from simcluster.program.program import Compute
 from simcluster.scenario.scenario import Scenario
-from tests.execution_helpers import DECODE, DENSE, LATENT, MIXTURE, PREFILL, Tree, cluster, scenario, total_flops
+from tests.execution_helpers import (
+    DECODE,
+    DENSE,
+    LATENT,
+    MIXTURE,
+    PREFILL,
+    Tree,
+    cluster,
+    computes,
+    scenario,
+    total_flops,
+)
 from tests.physics_helpers import answer, law
 
 BATCH = 64
@@ -130,3 +141,13 @@ def test_the_head_is_counted_once(plan: str, workload: Tree) -> None:
     assert total_flops(alone) - total_flops(scenario("TP1", cluster(1), workload=workload)) == pytest.approx(
         2 * 8 * 1024 * 32000, rel=1e-9
     )
+
+
+@pytest.mark.parametrize("cp", [2, 4, 8])
+def test_in_decode_each_context_rank_has_logits_of_its_own_tokens(cp: int) -> None:
+    model = {**DENSE, "vocab": 32000}
+    alone, case = (scenario(f"CP{each}", cluster(each), model=model, workload=DECODE) for each in (1, cp))
+    assert total_flops(case) == pytest.approx(total_flops(alone), rel=1e-9)
+    (head,) = computes(case, "lm_head")
+    assert head.kernel.flops == 2 * 8 / cp * 1024 * 32000
+    assert head.live["logits"] == 8 / cp * 32000 * 2

@@ -44,7 +44,9 @@ def test_on_one_uniform_tier_every_placement_takes_as_long(plan: str, workload: 
 @pytest.mark.parametrize("plan", list(PLANS))
 def test_leaving_placement_out_is_the_default(plan: str) -> None:
     degrees, model = PLANS[plan]
-    left_out = simulate(scenario(degrees, cluster(4, 4), model=model, workload={**PREFILL, "batch": 16}, context_attention="ring"))
+    left_out = simulate(
+        scenario(degrees, cluster(4, 4), model=model, workload={**PREFILL, "batch": 16}, context_attention="ring")
+    )
     assert left_out.as_dict() == placed(plan, PLACEMENT, cluster(4, 4)).as_dict()
 
 

@@ -25,7 +25,7 @@ def ranking(points: list[tuple[float, float]]) -> Ranking:
     )
     return Ranking(
         scenario="drawn", objective="latency", constraints=(), listed=(), space={}, plans=rows, feasible=len(rows),
-        front=rows, asked=rows[-1], why=(), states=Table(title="", columns=(), rows=(), swept=()),
+        front=rows, asked=rows[-1], place=None, why=(), states=Table(title="", columns=(), rows=(), swept=()),
     )  # fmt: skip
 
 

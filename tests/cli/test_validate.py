@@ -279,7 +279,7 @@ def test_the_figure_names_its_panels_and_groups(tmp_path: Path) -> None:
     path = tmp_path / "scatter.svg"
     _validate("--data", _runs(_folder(data, _row(2**20, 100.0)), RUN), "--plot", path)
     drawn = path.read_text(encoding="utf-8")
-    for words in ("collectives (1)", "published whole runs (1)", "my runs", "NCCL, one node", "at most 15 %"):
+    for words in ("collectives and kernels (1)", "published whole runs (1)", "my runs", "NCCL, one node", "at most 15 %"):
         assert words in drawn, words
 
 

@@ -2,10 +2,10 @@
 
     python -m tools.published_rows ../shared/data
 
-One row per published inference or training run. Ready are the runs whose setup is unambiguous and that the simulator
-can repeat: first tokens and static batches of Llama-2 (TensorRT-LLM 0.5 and 0.6.1). The others wait for what they need.
-Fitted are a quarter of each ready regime's rows, rounded, halves down: those whose ids have the smallest SHA-256. The
-rule looks at nothing that was measured.
+One row per published inference or training run. Ready are the runs that the simulator can repeat: first tokens and
+static batches of Llama-2 (TensorRT-LLM 0.5 and 0.6.1), and steps of DeepSeek-V3 with experts spread over several nodes.
+The others wait for what they need. Fitted are a quarter of the rows of each ready regime on one node, rounded, halves
+down: those whose ids have the smallest SHA-256. The rule looks at nothing that was measured.
 """
 
 from __future__ import annotations
@@ -20,11 +20,42 @@ from pathlib import Path
 
 TARGET = Path("simcluster/validation/measurements/published.csv")
 COLUMNS = ("id", "regime", "machine", "gpus", "model", "precision", "plan", "phase", "batch", "sequence", "output",
-           "kv_reads", "metric", "measured", "status", "waits_for", "clean", "fitted", "source", "notes")  # fmt: skip
+           "kv_reads", "execution", "all_to_all", "timed", "metric", "measured", "status", "waits_for", "clean",
+           "fitted", "source", "notes")  # fmt: skip
 
 SCHEDULER = "in-flight batching: a scheduler of requests"
-OVERLAP = "overlap of two microbatches"
 TRAINING = "training: backward pass and pipeline schedules"
+
+WIDE = "published wide-EP deployments"
+TURNS = "overlap: two-batch"
+COMMUNICATION_SMS = "communication_sms: 0.15"
+"""20 of 132: DeepEP's default, and the published training trace of the same system computes on 112 (profile-data)."""
+
+DECODE = {
+    "id": "dsv3-profile-decode-ep128",
+    "category": "inference",
+    "hardware": "H800-SXM-80GB",
+    "gpus": "128",
+    "gpus_per_node": "8",
+    "model": "DeepSeek-V3-671B",
+    "precision": "fp8 (MLA bf16, combine bf16)",
+    "tp": "1",
+    "pp": "1",
+    "dp": "128",
+    "cp": "",
+    "ep": "128",
+    "batch_or_tokens": "128 requests/GPU",
+    "isl": "4096",
+    "osl": "1",
+    "metric": "decode output throughput",
+    "value": "18598",
+    "unit": "tok/s/node",
+    "source": "deepseek-ai/profile-data README.md @ae7fc07 + lm-sys/lm-sys.github.io "
+    "blog/2025-05-05-large-scale-ep.md @2db4e40",
+    "notes": "perfectly balanced; value computed by SGLang from the trace (alibaba/InferSim README.md @0d2b567: 2324 "
+    "tok/s/GPU); whether a second token was predicted is not stated",
+}
+"""A run that the raw table lacks, in its columns."""
 
 _MACHINES = {"A100": "dgx-a100", "H100": "dgx-h100", "H200": "dgx-h200", "H800": "dgx-h800"}
 _MODELS = {"DeepSeek-V3-671B": "deepseek-v3", "GPT-175B (MegaScale cfg)": "gpt-175b-megascale"}
@@ -36,6 +67,7 @@ _METRICS = {
     "training throughput per GPU": "input_tokens_per_s_per_gpu",
     "iteration time": "step_time_s",
     "training step time": "step_time_s",
+    "decode output throughput": "output_tokens_per_s_per_gpu",
     "span of overlapped F+B pair, 4 MoE layers": "span_s",
     "F+B period per MoE layer": "span_s",
 }
@@ -60,6 +92,8 @@ _REMARKS = {
     "FP8 weights+KV": "weights and KV cache fp8",
     "DualPipe": "forward and backward overlapped, 4 MoE layers",
     "tokendrop;": "tokens dropped",
+    "computed by SGLang": "computed by SGLang from the trace",
+    "second token": "whether a second token was predicted is not stated",
 }
 
 
@@ -69,10 +103,10 @@ a group since 0.8 (NVIDIA, "XQA kernel provides 2.4x more Llama-70B throughput",
 
 
 def rows(raw: Path) -> list[dict[str, str]]:
-    """Every inference and training run of the raw table, ready ones first."""
+    """Every inference and training run of the raw table, and the one it lacks; ready ones first."""
     with raw.open(newline="", encoding="utf-8") as file:
         kept = [line for line in csv.DictReader(file) if line["category"] in ("inference", "training")]
-    found = [_row(line) for line in kept]
+    found = [_row(line) for line in [*kept, DECODE]]
     found.sort(key=lambda row: (row["status"] != "ready", row["waits_for"]))
     chosen = set(_fitted(found))
     return [{**row, "fitted": "yes" if row["id"] in chosen else "no"} for row in found]
@@ -80,24 +114,26 @@ def rows(raw: Path) -> list[dict[str, str]]:
 
 def _row(line: dict[str, str]) -> dict[str, str]:
     metric = _METRICS[line["metric"]]
-    ready = "[CLEAN-14]" in line["notes"] or "[CLEAN-15]" in line["notes"]
-    training = line["category"] == "training"
-    tokens_in_flight = line["batch_or_tokens"].startswith("max")
-    waits_for = "" if ready else TRAINING if training else SCHEDULER if tokens_in_flight else OVERLAP
-    phase = "train" if training else "generate" if metric.startswith("output") else "prefill"
+    training, wide = line["category"] == "training", _is_wide(line)
+    ready = wide or "[CLEAN-14]" in line["notes"] or "[CLEAN-15]" in line["notes"]
+    waits_for = "" if ready else TRAINING if training else SCHEDULER
+    phase = "train" if training else _inference_phase(line, metric)
     return {
         "id": line["id"],
         "regime": _regime(line, phase),
         "machine": _MACHINES[line["hardware"][:4]],
         "gpus": line["gpus"],
         "model": _model(line),
-        "precision": _first(r"fp8|bf16|fp16", line["precision"].lower()),
+        "precision": "fp8_block" if wide else _first(r"fp8|bf16|fp16", line["precision"].lower()),
         "plan": _plan(line),
         "phase": phase,
         "batch": _batch(line),
         "sequence": line["isl"],
-        "output": line["osl"] if phase == "generate" else "0",
+        "output": line["osl"] if phase in ("decode", "generate") else "0",
         "kv_reads": "per_query_head" if line["id"].startswith(BEFORE_XQA) else "per_kv_head",
+        "execution": "" if not wide else TURNS if phase == "decode" else f"{TURNS}, {COMMUNICATION_SMS}",
+        "all_to_all": "" if not wide else "low-latency" if phase == "decode" else "node-dedup",
+        "timed": "trace" if "from the trace" in line["notes"] else "engine",
         "metric": metric,
         "measured": f"{_measured(line):.8g}",
         "status": "ready" if ready else "waiting",
@@ -108,6 +144,19 @@ def _row(line: dict[str, str]) -> dict[str, str]:
     }
 
 
+def _is_wide(line: dict[str, str]) -> bool:
+    """Inference with experts over several nodes and batches as stated: DeepSeek-V3 as it is deployed, in turns of two
+    microbatches; decode exchanges tokens by DeepEP's low-latency kernels, which take no SMs, prefill by its others."""
+    spread = int(line["ep"] or 1) > int(line["gpus_per_node"] or 1)
+    return line["category"] == "inference" and spread and not line["batch_or_tokens"].startswith("max")
+
+
+def _inference_phase(line: dict[str, str], metric: str) -> str:
+    if line["metric"].startswith("decode"):
+        return "decode"
+    return "generate" if metric.startswith("output") else "prefill"
+
+
 def _regime(line: dict[str, str], phase: str) -> str:
     gpu = line["hardware"][:4]
     if phase == "train":
@@ -116,8 +165,8 @@ def _regime(line: dict[str, str], phase: str) -> str:
         return f"Llama-2 first token, {gpu}"
     if line["id"].startswith("trtllm061"):
         return f"Llama-2 static batch, {gpu}"
-    if phase == "prefill":
-        return f"DeepSeek-V3 prefill, EP{line['ep']}, {gpu}"
+    if _is_wide(line):
+        return WIDE
     return f"{line['model']} in-flight batching, {gpu}"
 
 
@@ -141,6 +190,8 @@ def _batch(line: dict[str, str]) -> str:
     text = line["batch_or_tokens"]
     if text.startswith("max"):
         return "0"
+    if "requests/GPU" in text:
+        return str(int(text.split()[0]) * int(line["gpus"]))
     if "tokens/GPU" in text:
         return str(int(text.split()[0]) // int(line["isl"]) * int(line["gpus"]))
     return text
@@ -170,10 +221,10 @@ def _notes(line: dict[str, str]) -> str:
 
 
 def _fitted(found: list[dict[str, str]]) -> Iterator[str]:
-    """The ids that may fix the host overhead."""
+    """The ids that may fix the host overhead, which is that of engines on one node."""
     regimes: dict[str, list[str]] = defaultdict(list)
     for row in found:
-        if row["status"] == "ready":
+        if row["status"] == "ready" and row["regime"] != WIDE:
             regimes[row["regime"]].append(row["id"])
     for ids in regimes.values():
         yield from sorted(ids, key=lambda name: sha256(name.encode()).digest())[: (len(ids) + 1) // 4]

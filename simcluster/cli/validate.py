@@ -14,7 +14,7 @@ from simcluster.errors import printable
 @json_option
 @style_option
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
-              help="Score against network.csv, moe.csv and published.csv in DIR, not those shipped.")  # fmt: skip
+              help="Score against network.csv, moe.csv, traces.csv and published.csv of DIR instead.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw predicted against measured times.")  # fmt: skip
 def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None) -> int:

@@ -39,6 +39,12 @@ class KernelTime:
     table: str = ""
     outside: bool = False
 
+    def beside(self, sms: float, memory: float) -> KernelTime:
+        """The kernel beside communication that takes such fractions of the SMs and of HBM bandwidth; what bounds it
+        says which of them it feels."""
+        taken = {"compute": sms, "memory": memory}.get(self.bound, 0.0)
+        return replace(self, seconds=self.seconds / (1 - taken))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:

@@ -88,10 +88,7 @@ def kernel_times(program: Program, gpu: Gpu) -> dict[int, KernelTime]:
 def _time(program: Program, gpu: Gpu, kernel: Kernel, *, beside: bool) -> KernelTime:
     """A kernel's time; one that runs beside communication has what that leaves it of the SMs and of HBM."""
     time = gpu.kernel_time(kernel)
-    if not beside:
-        return time
-    kept = {"compute": program.communication_sms, "memory": program.communication_memory}.get(time.bound, 0.0)
-    return replace(time, seconds=time.seconds / (1 - kept))
+    return time.beside(program.communication_sms, program.communication_memory) if beside else time
 
 
 def _seconds(program: Program, cluster: Cluster, kernels: dict[int, KernelTime]) -> dict[int, Floats]:

@@ -29,6 +29,10 @@ class Line:
             raise InputError(Mistake(what=f"there is no column {column}", origin=self.place))
         return self._cells[column]
 
+    def get(self, column: str) -> str:
+        """The cell, empty where the file has no such column."""
+        return self._cells.get(column, "")
+
     def __contains__(self, column: str) -> bool:
         return column in self._cells
 

@@ -16,7 +16,7 @@ from simcluster.validation.lines import Line, lines
 PUBLISHED = "published.csv"
 
 HOST_OVERHEAD_S = 3.6e-3
-"""Seconds the host adds to every step of these runs; one number for all of them, fixed on the fitted rows."""
+"""Seconds the host of an engine adds to every step; one number for all engines, fixed on the fitted rows."""
 
 GPUS_PER_NODE = 8
 """GPUs of a node of every machine with published runs."""
@@ -35,10 +35,13 @@ METRICS = {
 
 _PRECISIONS = {
     "fp8": "{weights: fp8, compute: fp8, attention: bf16, kv_cache: fp8, dispatch: fp8}",
+    "fp8_block": "{weights: fp8_block, compute: fp8_block, attention: bf16, kv_cache: bf16, dispatch: fp8, "
+    "vocabulary: bf16}",
     "fp16": "bf16",
     "bf16": "bf16",
 }
-"""As the engines run them: fp8 GEMMs and cache, attention in 16 bits; fp16 has bf16's rates."""
+"""As the engines run them: fp8 GEMMs and cache, attention in 16 bits; DeepSeek-V3's block-scaled fp8 GEMMs beside a
+16-bit cache; fp16 has bf16's rates."""
 
 _MEMORY = "1 TB"
 """More than any GPU has."""
@@ -46,7 +49,12 @@ _MEMORY = "1 TB"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One published run, ready to be predicted or waiting; `batch` is 0 where the engine took what fitted."""
+    """One published run, ready to be predicted or waiting; `batch` is 0 where the engine took what fitted.
+
+    `sequence` is the context of a decode step.  `execution` is what a scenario's section of that name holds,
+    `all_to_all` the algorithm of its token exchange; both empty for the defaults.  `timed` an engine has its host's
+    overhead in every step, a `trace` of GPU kernels has not.
+    """
 
     id: str
     regime: str
@@ -60,6 +68,9 @@ class Case:
     sequence: int
     output: int
     kv_reads: str
+    execution: str
+    all_to_all: str
+    timed: str
     metric: str
     measured: float
     ready: bool
@@ -104,7 +115,7 @@ def is_ledger(folder: Path) -> bool:
 
 def _case(row: Line) -> Case:
     ready = row.one_of("status", "ready", "waiting") == "ready"
-    phase = row.one_of("phase", *(("prefill", "generate") if ready else ("prefill", "generate", "train")))
+    phase = row.one_of("phase", "prefill", "decode", "generate", *(() if ready else ("train",)))
     if ready == bool(row["waits_for"]):
         what = "a waiting case says in waits_for what it waits for, a ready one leaves it empty"
         raise InputError(Mistake(what=what, origin=row.place))
@@ -119,8 +130,11 @@ def _case(row: Line) -> Case:
         phase=phase,
         batch=row.count("batch", least=int(ready)),
         sequence=row.count("sequence"),
-        output=row.count("output", least=int(phase == "generate")),
+        output=row.count("output", least=int(phase in ("decode", "generate"))),
         kv_reads=row.one_of("kv_reads", "per_kv_head", "per_query_head"),
+        execution=row.get("execution"),
+        all_to_all=row.get("all_to_all"),
+        timed=row.one_of("timed", "engine", "trace") if "timed" in row else "engine",
         metric=row.one_of("metric", *METRICS),
         measured=row.number("measured"),
         ready=ready,
@@ -137,18 +151,27 @@ def scenario(case: Case, host_overhead_s: float = HOST_OVERHEAD_S) -> tuple[str,
 
     GPUs that do not fill a node are alone in theirs. A run that was measured did fit, so memory is not asked.
     """
-    workload: dict[str, str | int] = {"phase": case.phase, "batch": case.batch, "sequence": case.sequence}
+    length = "context" if case.phase == "decode" else "sequence"
+    workload: dict[str, str | int] = {"phase": case.phase, "batch": case.batch, length: case.sequence}
     if case.phase == "generate":
         workload["output"] = case.output
+    if case.phase in ("decode", "generate"):
         workload["kv_reads"] = case.kv_reads
-    if host_overhead_s:
+    if host_overhead_s and case.timed == "engine":
         workload["host_overhead"] = format_exact(host_overhead_s, "seconds")
     sections = {"cluster": case.machine, "model": case.model, "plan": case.plan}
     told = [f"{key}: {value}" for key, value in sections.items()]
     told += ["workload:", *(f"  {key}: {value}" for key, value in workload.items())]
     changes = [f"model.precision={_PRECISIONS[case.precision]}", f"cluster.gpu.memory={_MEMORY}"]
+    if case.execution:
+        changes.append(f"execution={{{case.execution}}}")
+    if case.all_to_all:
+        changes.append(f"cluster.algorithms.all_to_all={case.all_to_all}")
+    # The number of GPUs tells how the plan's name is to be read.
     if case.gpus < GPUS_PER_NODE:
         changes += ["cluster.nodes=1", f"cluster.gpus_per_node={case.gpus}", "cluster.infiniband=null"]
+    else:
+        changes.append(f"cluster.nodes={-(-case.gpus // GPUS_PER_NODE)}")
     return "\n".join([*told, ""]), tuple(changes)
 
 

@@ -10,6 +10,7 @@ from simcluster import collective
 from simcluster.scenario.cluster_section import load_cluster
 from simcluster.validation import ledger
 from simcluster.validation.published import GPUS_PER_NODE, Prediction
+from simcluster.validation.traced import TracedKernel
 
 _TYPES = {"half": "fp16", "float": "fp32", "double": "fp32", "int8": "int8"}
 """Element types of nccl-tests as ours; a double is added in the switch as a float is."""
@@ -84,6 +85,20 @@ def collectives(rows: Sequence[ledger.Collective]) -> Iterator[Scored]:
                 fitted=one.setup not in _UNFITTED,
                 source=row.source,
             )
+
+
+def kernels(rows: Sequence[TracedKernel]) -> Iterator[Scored]:
+    """Kernels of traces, all of a trace together and each by itself."""
+    for row in rows:
+        yield Scored(
+            regimes=(row.regime, f"{row.regime}, {row.name}"),
+            group="kernels of published traces",
+            predicted_s=row.predicted_s,
+            measured_s=row.measured_s,
+            error=row.predicted_s / row.measured_s - 1,
+            fitted=False,
+            source=row.source,
+        )
 
 
 def _predicted(row: ledger.Collective, sizes: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from statistics import median
 
 from simcluster.errors import InputError, Mistake
 from simcluster.timeline.table import Cell, Column, Table
-from simcluster.validation import kernel_regimes, ledger, published, scoring
+from simcluster.validation import kernel_regimes, ledger, published, scoring, traced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +39,13 @@ def validate(folder: Path | None = None) -> Validation:
         *scoring.runs(runs),
         *scoring.collectives(ledger.collectives(folder)),
         *scoring.exchanges(ledger.exchanges(folder)),
+        *scoring.kernels(traced.traced(folder)),
     ]
     kernels = kernel_regimes.recorded() if folder is None else [] if raw is None else kernel_regimes.scored(raw)
     if not scored and not runs and not kernels:
-        what = (
-            f"holds no rows of {ledger.NETWORK}, {ledger.EXCHANGE} or {published.PUBLISHED}, and no raw kernel tables"
-        )
-        raise InputError(Mistake(what=f"{what} such as h100_sxm_gemm_trtllm_bfloat16.csv", origin=str(folder)))
+        ledgers = f"{ledger.NETWORK}, {ledger.EXCHANGE}, {traced.TRACES} or {published.PUBLISHED}"
+        what = f"holds no rows of {ledgers}, and no raw kernel tables such as h100_sxm_gemm_trtllm_bfloat16.csv"
+        raise InputError(Mistake(what=what, origin=str(folder)))
     return Validation(regimes=_regimes(scored, kernels), cases=_cases(runs), points=_points(scored))
 
 

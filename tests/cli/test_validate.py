@@ -245,7 +245,7 @@ BROKEN_RUNS = {
     "a ready run that waits": RUN.replace("ready,,", "ready,a scheduler,"),
     "waiting for nothing": WAITING.replace("a scheduler", ""),
     "an unknown status": RUN.replace("ready", "done"),
-    "an unknown phase": RUN.replace("prefill", "decode"),
+    "an unknown phase": RUN.replace("prefill", "serve"),
     "a ready run without a batch": RUN.replace("prefill,1", "prefill,0"),
     "an unknown metric": RUN.replace("ttft_s", "ttft_ms"),
     "an unknown precision": RUN.replace("bf16", "bf17"),
@@ -279,7 +279,8 @@ def test_the_figure_names_its_panels_and_groups(tmp_path: Path) -> None:
     path = tmp_path / "scatter.svg"
     _validate("--data", _runs(_folder(data, _row(2**20, 100.0)), RUN), "--plot", path)
     drawn = path.read_text(encoding="utf-8")
-    for words in ("collectives (1)", "published whole runs (1)", "my runs", "NCCL, one node", "at most 15 %"):
+    panels = ("collectives and kernels (1)", "published whole runs (1)")
+    for words in (*panels, "my runs", "NCCL, one node", "at most 15 %"):
         assert words in drawn, words
 
 

@@ -128,7 +128,7 @@ def test_what_took_no_part_in_the_fit_says_so(regimes: list[Regime]) -> None:
 
 
 def test_every_published_run_is_listed(cases: list[Regime]) -> None:
-    assert len({one["id"] for one in cases}) == len(cases) == 325
+    assert len({one["id"] for one in cases}) == len(cases) == 326
     for one in cases:
         assert isinstance(one["fitted"], bool)
         assert isinstance(one["clean"], bool)
@@ -139,7 +139,7 @@ def test_every_published_run_is_listed(cases: list[Regime]) -> None:
 
 def test_a_waiting_run_is_never_scored(regimes: list[Regime], cases: list[Regime]) -> None:
     waiting = [one for one in cases if one["status"] == "waiting"]
-    assert len(waiting) == 308
+    assert len(waiting) == 306
     assert all(one["predicted"] is one["error"] is None for one in waiting)
     names = {one["regime"] for one in regimes}
     assert not names & {one["regime"] for one in waiting}
@@ -148,7 +148,7 @@ def test_a_waiting_run_is_never_scored(regimes: list[Regime], cases: list[Regime
 def test_the_error_of_a_published_run_is_that_of_its_metric(cases: list[Regime]) -> None:
     """All that are ready, none of them further off than a factor of three."""
     scored = [one for one in cases if one["status"] == "scored"]
-    assert len(scored) == 17
+    assert len(scored) == 20
     for one in scored:
         assert 1 / 3 < one["predicted"] / one["measured"] < 3
         assert one["error"] == pytest.approx((one["predicted"] - one["measured"]) / one["measured"], rel=1e-9)
@@ -157,10 +157,24 @@ def test_the_error_of_a_published_run_is_that_of_its_metric(cases: list[Regime])
 def test_a_regime_of_published_runs_is_the_mean_of_its_cases(regimes: list[Regime], cases: list[Regime]) -> None:
     means = {one["regime"]: one for one in regimes}
     for fitted, ending in ((False, ""), (True, ", fitted")):
-        chosen = [one for one in cases if one["status"] == "scored" and one["fitted"] is fitted]
+        scored = [one for one in cases if one["status"] == "scored" and one["fitted"] is fitted]
+        chosen = [one for one in scored if one["regime"].startswith("Llama-2")]
         every = means[f"published inference, one node, clean setup{ending}"]
         assert every["points"] == len(chosen)
         assert every["mean"] == pytest.approx(sum(abs(one["error"]) for one in chosen) / len(chosen), rel=1e-9)
         assert every["fitted"] is fitted
         first = [one for one in chosen if one["regime"] == "Llama-2 first token, A100"]
         assert means[f"Llama-2 first token, A100{ending}"]["points"] == len(first)
+    wide = [one for one in cases if one["regime"] == "published wide-EP deployments"]
+    assert means["published wide-EP deployments"]["points"] == len(wide) == 3
+    assert means["published inference, several nodes, clean setup"]["points"] == 2
+    assert not any(one["fitted"] for one in wide)
+
+
+def test_kernels_of_a_trace_are_scored_together_and_alone(regimes: list[Regime]) -> None:
+    means = {one["regime"]: one for one in regimes if one["regime"].startswith("published kernels")}
+    name = "published kernels, DeepSeek-V3 training trace"
+    every = means.pop(name)
+    assert list(means) == [f"{name}, {kernel}" for kernel in ("mla_prefill", "moe up", "moe down")]
+    assert (every["points"], every["fitted"]) == (3, False)
+    assert every["mean"] == pytest.approx(sum(one["mean"] for one in means.values()) / 3, rel=1e-9)

@@ -21,7 +21,7 @@ Rows = Sequence[Mapping[str, Cell]]
 
 
 def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
-    """Collectives as thin points beside whole runs as marks, hollow where they took part in the fit.
+    """Collectives and kernels as thin points beside whole runs as marks, hollow where they took part in the fit.
 
     The table has the columns `group`, which gives the colour, `whole_run` and `fitted` (yes or no), `measured_s`,
     `predicted_s` and `error`.
@@ -36,9 +36,8 @@ def draw(table: Table, look: style.Look = style.LIGHT) -> Figure:
         style.heading(figure, table.title, subtitle)
         for place, (whole, rows) in enumerate(shown.items(), start=1):
             axes = figure.add_subplot(1, len(shown), place)
-            axes.set_title(
-                f"published whole runs ({len(rows):,})" if whole == "yes" else f"collectives ({len(rows):,})"
-            )
+            what = "published whole runs" if whole == "yes" else "collectives and kernels"
+            axes.set_title(f"{what} ({len(rows):,})")
             _frame(axes, rows, look)
             for number, (group, count) in enumerate(Counter(str(row["group"]) for row in rows).most_common()):
                 members = [row for row in rows if row["group"] == group]

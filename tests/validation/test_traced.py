@@ -1,0 +1,95 @@
+"""Kernels of published traces: what a row is, what is refused, and how far off ours are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simcluster.errors import InputError
+from simcluster.gpu.gpu import KernelTime
+from simcluster.kernels import GroupedGemm, LatentAttention
+from simcluster.validation import traced
+from tools.trace_rows import COLUMNS, rows
+
+KERNELS = {one.name: one for one in traced.traced()}
+RAW = Path("../shared/data/published.csv")
+HEADER = "regime,gpu,kernel,part,dtype,m,n,k,tokens,hidden,inner,experts,top_k,ep,communication_sms,measured_us,source"
+GEMM = "mine,h800-sxm,gemm,,bf16,4096,4096,4096,,,,,,,0,200,my trace"
+EXPERTS = "mine,h800-sxm,moe,up,fp8_block,,,,262144,7168,2048,256,8,64,0.5,1863,my trace"
+
+
+def _traced(folder: Path, *lines: str) -> tuple[traced.TracedKernel, ...]:
+    (folder / "traces.csv").write_text("\n".join((HEADER, *lines, "")), encoding="utf-8")
+    return traced.traced(folder)
+
+
+def test_a_row_is_the_kernel_of_the_trace() -> None:
+    """4,096 tokens a GPU, 8 copies of each, evenly over 64 GPUs: 32,768 rows for 4 experts of 7,168 x 2,048."""
+    up, down, attention = (KERNELS[name].kernel for name in ("moe up", "moe down", "mla_prefill"))
+    assert isinstance(up, GroupedGemm)
+    assert isinstance(down, GroupedGemm)
+    assert (up.rows, up.n, up.k, up.groups) == (32_768, 4_096, 7_168, 4)
+    assert (down.rows, down.n, down.k, down.groups) == (32_768, 7_168, 2_048, 4)
+    assert isinstance(attention, LatentAttention)
+    assert (attention.queries, attention.keys, attention.heads) == (4_096, 4_096, 128)
+    assert [one.measured_s for one in KERNELS.values()] == pytest.approx([1237e-6, 1863e-6, 1035e-6])
+
+
+def test_a_kernel_keeps_the_sms_that_communication_leaves(tmp_path: Path) -> None:
+    """Half of them make a computing kernel last twice as long; without communication it is alone."""
+    gemm, experts = _traced(tmp_path, GEMM, EXPERTS)
+    assert gemm.predicted_s == gemm.gpu.kernel_time(gemm.kernel).seconds
+    assert experts.predicted_s == pytest.approx(2 * experts.gpu.kernel_time(experts.kernel).seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize(("bound", "factor"), [("compute", 1 / 0.85), ("memory", 1 / 0.9), ("launch", 1.0)])
+def test_what_bounds_a_kernel_says_what_it_feels(bound: str, factor: float) -> None:
+    time = KernelTime(seconds=1e-3, bound=bound, provenance="fitted")  # type: ignore[arg-type]
+    assert time.beside(0.15, 0.1).seconds == pytest.approx(1e-3 * factor, rel=1e-12)
+    assert time.beside(0, 0) == time
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("mla_prefill", 0.1, 0.3), ("moe up", 1, 1.4), ("moe down", 0.8, 1.2)]
+)
+def test_our_error_on_the_trace_is_known(name: str, low: float, high: float) -> None:
+    """Experts take twice as long: their table is of another engine's kernel, and ends at a sixteenth of the tokens."""
+    assert low < KERNELS[name].predicted_s / KERNELS[name].measured_s - 1 < high
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (GEMM.replace("h800-sxm", "h900-sxm"), "h900-sxm"),
+        (GEMM.replace("gemm,", "gemm,up"), "part is up or down for moe"),
+        (EXPERTS.replace(",up,", ",,"), "part is up or down for moe"),
+        (EXPERTS.replace(",up,", ",middle,"), "part is 'middle'"),
+        (GEMM.replace(",bf16", ",nvfp4"), "no peak for nvfp4"),
+        (GEMM.replace("4096,4096,4096", "4096,4096,"), "k is missing"),
+        (GEMM.replace(",0,200", ",1,200"), "below 1"),
+        (GEMM.replace(",0,200", ",nan,200"), "below 1"),
+        (GEMM.replace(",200,", ",0,"), "measured_us"),
+        (GEMM.replace("4096,4096,4096", "4096.5,4096,4096"), "whole number"),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused_with_its_line(line: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        _traced(tmp_path, GEMM, line)
+    assert words in str(error.value)
+    assert all((mistake.origin or "").endswith("traces.csv:3") for mistake in error.value.mistakes)
+
+
+def test_a_folder_without_the_file_has_none(tmp_path: Path) -> None:
+    assert traced.traced(tmp_path) == ()
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not RAW.is_file(), reason="needs ../shared")
+def test_the_ledger_is_what_the_tool_derives() -> None:
+    found = rows(RAW)
+    assert len(found) == len(KERNELS)
+    for row, one in zip(found, KERNELS.values(), strict=True):
+        assert tuple(row) == COLUMNS
+        assert float(row["measured_us"]) == pytest.approx(one.measured_s * 1e6, rel=1e-12)
+        assert (row["regime"], row["source"]) == (one.regime, one.source)

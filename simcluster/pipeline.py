@@ -54,12 +54,12 @@ class Estimate:
 def estimate(scenario: Scenario) -> Estimate:
     """Latency, throughput and MFU of a scenario that fits in memory."""
     program = program_of(scenario)
-    if program.segments or (program.steps > 1 and program.stages > 1):
+    if program.segments or program.steps > 1:
         metrics = simulate(scenario).metrics
         names = ("latency_s", "throughput_tokens_per_s", "mfu")
         latency_s, throughput, mfu = (float(metrics[name] or 0.0) for name in names)
         return Estimate(latency_s=latency_s, throughput_tokens_per_s=throughput, mfu=mfu)
-    latency_s = length_s(program, scenario.cluster) / program.steps
+    latency_s = length_s(program, scenario.cluster)
     flops = fmean(fmean(each) for each in program.flops)
     peak = scenario.cluster.gpu.peak(scenario.model.precision.compute)
     return Estimate(

@@ -136,7 +136,7 @@ class Clos:
             pod = level.pod
         under = infiniband.nodes_per_leaf * self.cluster.gpus_per_node
         abreast = max(1, self.leaves * under // self.cluster.gpus)
-        return under * max(1, pod // abreast)
+        return min(under * max(1, pod // abreast), self.cluster.gpus)
 
     @property
     def inside_latency_s(self) -> float:

@@ -25,7 +25,8 @@ Provenance = Literal["measured", "fitted", "datasheet"]
 class KernelTime:
     """How long one kernel runs (launch included), which part of that is the longest, and where the number came from.
 
-    `launch_s` of it is launch overhead; the rest goes at the pace of its computing or of its memory (`pace`).
+    `launch_s` of it is launch overhead; the rest goes at the pace of its computing or of its memory (`pace`), which
+    take `compute_s` and `memory_s`.
 
     `table` names the profile's table that was read, "" if none; `outside` if the shape lies outside of it, so that
     its nearest measured efficiency was taken.
@@ -38,12 +39,15 @@ class KernelTime:
     pace: Literal["compute", "memory"] = "memory"
     table: str = ""
     outside: bool = False
+    compute_s: float = 0.0
+    memory_s: float = 0.0
 
     def beside(self, sms: float, memory: float) -> KernelTime:
-        """The kernel beside communication that takes such fractions of the SMs and of HBM bandwidth; what bounds it
-        says which of them it feels."""
-        taken = {"compute": sms, "memory": memory}.get(self.bound, 0.0)
-        return replace(self, seconds=self.seconds / (1 - taken))
+        """The kernel beside communication that takes such fractions of the SMs and of HBM bandwidth: both its times
+        grow, and the longer one counts; launching does not."""
+        compute_s, memory_s = self.compute_s / (1 - sms), self.memory_s / (1 - memory)
+        longer_s = max(compute_s, memory_s) - max(self.compute_s, self.memory_s)
+        return replace(self, seconds=self.seconds + longer_s, compute_s=compute_s, memory_s=memory_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,4 +169,6 @@ def _timed(compute_s: float, memory_s: float, launch_s: float, factor: float, pr
         provenance=provenance,
         launch_s=launch_s * factor,
         pace=pace,
+        compute_s=compute_s * factor,
+        memory_s=memory_s * factor,
     )

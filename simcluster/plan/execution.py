@@ -49,11 +49,6 @@ class Execution:
         """Parts of a microbatch that are run in turns."""
         return 2 if self.overlap == "two-batch" else 1
 
-    @property
-    def overlaps(self) -> bool:
-        """Whether any kernel is meant to run beside communication."""
-        return self.overlap != "none" or self.overlap_shared_experts or self.dispatch_chunks > 1
-
 
 PLAIN = Execution()
 """One microbatch at a time, nothing beside it."""

@@ -29,9 +29,12 @@ ALGORITHMS: dict[CollectiveKind, tuple[str, ...]] = {
     "reduce_scatter": ("ring", "direct", "halving-doubling", "hierarchical"),
     "broadcast": ("ring", "tree"),
     "all_to_all": ("direct", "pairwise", "hierarchical", "node-dedup", "low-latency"),
-    "send_recv": ("direct", "one-way"),
+    "send_recv": ("direct",),
 }
 """What a scenario or a user may choose by kind; the first is what `auto` takes where nothing speaks for another."""
+
+ONE_WAY = "one-way"
+"""How a pipeline's stage sends to the next: from the first of a pair to the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ def condensed(schedule: Schedule) -> Schedule | None:
     one kernel as long as all of them.
     """
     program = schedule.program
-    if len(schedule.tracks) > program.stages or program.segments or program.stages == 1:
+    if len(schedule.tracks) > program.stages or program.segments or program.stages == 1 or schedule.host_s:
         return None
     shared = _shared(schedule)
     operations: list[Operation] = []

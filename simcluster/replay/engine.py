@@ -81,6 +81,7 @@ class _Run:
         seconds = {index: float(schedule.seconds[index][track]) for part in parts for index in part}
         idle = schedule.host_s
         for number, kernels in enumerate(parts):
+            each = self.program.parts[number].microbatches
             if number:
                 if clock > self.env.now:
                     yield self.env.timeout(clock - self.env.now)
@@ -96,7 +97,7 @@ class _Run:
                             ended = done.value
                             assert isinstance(ended, float)
                             clock = max(clock, ended)
-                    start = clock + idle.get(index, 0.0)
+                    start = clock + (idle.get(index, 0.0) if turn % each == 0 else 0.0)
                     clock = start + seconds[index]
                     self.recording.add(track, step, index, start, start, clock)
                     if index in schedule.awaited:

@@ -69,6 +69,12 @@ def verdict(result: Result) -> str:
     unit = _unit(result)
     busy, exposed = values["compute_busy"] or 0.0, values["exposed_communication"] or 0.0
     mfu = f"MFU is {metric.show('mfu', values['mfu'])}"
+    idle, waiting = values["idle"] or 0.0, values["waiting"] or 0.0
+    rest = f"GPUs compute {show_percent(busy)} of it, and {show_percent(exposed)} is exposed communication"
+    if idle > max(busy, exposed, waiting):
+        return fill(f"Bound by idling: for {show_percent(idle)} of the {unit} a GPU has nothing to do. {rest}. {mfu}.")
+    if waiting > max(busy, exposed):
+        return fill(f"Bound by stragglers: GPUs wait {show_percent(waiting)} of the {unit} for others. {rest}. {mfu}.")
     if busy >= exposed:
         longest = _costliest(result, compute=True)
         return fill(

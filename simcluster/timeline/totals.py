@@ -12,6 +12,9 @@ from simcluster.timeline.timeline import Floats, Operation, Timeline
 
 Values = NDArray[np.floating]
 
+_ROUNDING = 1e-6
+"""What sums of shares may lack of a half, which is rounded up: stages may run an operation unequally often."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationTotal:
@@ -74,7 +77,7 @@ def _total(operations: list[Operation], runs: Values, seconds: Values, exposed: 
         kind=longest.kind,
         algorithm=longest.algorithm,
         limited_by=max(limits, key=lambda bound: limits[bound]),
-        count=round(float(runs.sum())),
+        count=int(float(runs.sum()) + 0.5 + _ROUNDING),
         seconds=float(seconds.sum()),
         alone_seconds=added("alone_s"),
         exposed_seconds=float(exposed.sum()),

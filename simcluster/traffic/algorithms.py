@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simcluster.cluster.cluster import Cluster
-from simcluster.program.program import ALGORITHMS, CollectiveKind, Copies
+from simcluster.program.program import ALGORITHMS, ONE_WAY, CollectiveKind, Copies
 from simcluster.traffic import exchange, reductions, rings, trees
 from simcluster.traffic.pattern import Group, Pattern, Phase, domains, phase
 
@@ -20,7 +20,7 @@ def refusal(
     kind: CollectiveKind, algorithm: str, group: Group, cluster: Cluster, copies: Copies | None = None
 ) -> str | None:
     """Why this group cannot use the algorithm, or None if it can."""
-    if algorithm not in ALGORITHMS[kind]:
+    if algorithm not in ALGORITHMS[kind] and (kind, algorithm) != ("send_recv", ONE_WAY):
         return f"{kind} has no algorithm {algorithm!r:.40}; it has {', '.join(ALGORITHMS[kind])}"
     parts = domains(group, cluster.domain_gpus)
     equal = len({len(part) for part in parts}) == 1
@@ -46,8 +46,8 @@ def refusal(
             return "in-network needs InfiniBand switches that add: infiniband.in_network_reduction: true"
         if len(parts) == 1:
             return "in-network needs ranks in several NVLink domains"
-    if algorithm == "one-way" and n != 2:
-        return f"one-way is a send from one rank to another, not among {n}"
+    if algorithm == ONE_WAY and n != 2:
+        return f"{ONE_WAY} is a send from one rank to another, not among {n}"
     if algorithm in ("node-dedup", "low-latency") and copies is None:
         return f"{algorithm} serves expert dispatch and combine only: top_k and experts must be known"
     return None
@@ -122,5 +122,5 @@ _PHASES: dict[tuple[CollectiveKind, str], Builder] = {
     ("all_to_all", "pairwise"): lambda group, domain: exchange.pairwise_exchange(group),
     ("all_to_all", "hierarchical"): exchange.hierarchical,
     ("send_recv", "direct"): lambda group, domain: (_shift(group),),
-    ("send_recv", "one-way"): lambda group, domain: (phase([(group[0], group[1], 1.0)], 1),),
+    ("send_recv", ONE_WAY): lambda group, domain: (phase([(group[0], group[1], 1.0)], 1),),
 }

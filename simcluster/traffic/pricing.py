@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from simcluster.cluster.cluster import Cluster
-from simcluster.program.program import ALGORITHMS, Collective, CollectiveKind, Copies
+from simcluster.program.program import ALGORITHMS, ONE_WAY, Collective, CollectiveKind, Copies
 from simcluster.traffic.algorithms import pattern, refusal
 from simcluster.traffic.exchange import uneven
 from simcluster.traffic.pattern import Group, Pattern
@@ -33,7 +33,7 @@ class Pricing:
 
     def of(self, op: Collective, group: Group, payload_bytes: float) -> Traffic:
         """One group's part of a program's collective, by the algorithm its cluster chooses for the kind."""
-        chosen = "one-way" if op.axis == "pp" else self._cluster.algorithms.get(op.kind, "auto")
+        chosen = ONE_WAY if op.axis == "pp" else self._cluster.algorithms.get(op.kind, "auto")
         if op.shares and op.axis == "ep":
             return self._uneven(op, group, payload_bytes, chosen)
         return self.traffic(op.kind, group, payload_bytes, op.dtype, chosen, op.copies, back=op.back)

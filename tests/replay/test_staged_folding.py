@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from simcluster.pipeline import simulate
-from simcluster.plan.execution import PLACEMENT
+from simcluster.plan.execution import PLACEMENT, PLAIN
 from simcluster.scenario.scenario import Scenario
 from tests.replay.folding_helpers import Drawn, check_folded_is_unfolded
 from tests.replay.staged_helpers import drawn_staged
@@ -68,7 +68,7 @@ def facts(scenario: Scenario) -> set[str]:
             "slow gpu": degrees.pp > 1 and bool(cluster.slow_gpus),
             "uneven experts": degrees.pp > 1 and bool(scenario.share.expert_shares),
             "flow": degrees.pp > 1 and cluster.sharing == "flow",
-            "overlap with stages": degrees.pp > 1 and execution.overlaps,
+            "overlap with stages": degrees.pp > 1 and execution != PLAIN,
         }.items()
         if holds
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simcluster.plan.layout import Axis, Group
-from simcluster.program.program import Collective, Operation, Program
+from simcluster.program.program import Collective, Compute, Operation, Program
 from simcluster.replay.run import run
 from simcluster.timeline.states import states
 from tests.physics_helpers import NIC, NVLINK, a_collective, a_kernel, ideal_cluster, random_program, run_program
@@ -174,15 +174,22 @@ def test_in_random_programs_every_operation_starts_as_soon_as_it_may() -> None:
 def before(program: Program, rank: int, step: int, index: int) -> list[tuple[int, int, int]]:
     """(rank, step, operation) of everything that must end before this operation is ready."""
     operations = program.operations
-    same = [other for other, operation in enumerate(operations) if type(operation) is type(operations[index])]
+    same = [other for other in range(len(operations)) if stream_of(operations[other]) == stream_of(operations[index])]
     earlier = [other for other in same if other < index]
     found = [(rank, step, other) for other in (*earlier[-1:], *operations[index].after)]
     if step and not earlier:
         found.append((rank, step - 1, same[-1]))
     if step and not operations[index].after:
-        others = [other for other in range(len(operations)) if other not in same]
-        found += [(rank, step - 1, other) for other in (same[-1], *others[-1:])]
+        last = {stream_of(operation): other for other, operation in enumerate(operations)}
+        found += [(rank, step - 1, other) for other in last.values()]
     return found
+
+
+def stream_of(operation: Operation) -> str:
+    """Kernels, exchanges of tokens, other collectives."""
+    if isinstance(operation, Compute):
+        return "compute"
+    return "exchange" if operation.axis == "ep" else "communication"
 
 
 def test_a_replay_is_the_same_every_time() -> None:

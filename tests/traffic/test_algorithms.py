@@ -45,8 +45,7 @@ QUADRATIC = ("direct", "pairwise", "one-shot", "two-shot")
 Part = tuple[float, float, float]
 """One phase: latency (s), share of the payload through an NVLink port, and through a NIC."""
 
-CASES = [(kind, algorithm) for kind, names in ALGORITHMS.items() for algorithm in names if algorithm != "one-way"]
-"""One-way is a message of a pair; it has tests of its own."""
+CASES = [(kind, algorithm) for kind, names in ALGORITHMS.items() for algorithm in names]
 
 IN_ONE_DOMAIN = ("in-switch", "one-shot", "two-shot")
 BETWEEN_DOMAINS = ("in-switch-tree", "in-network")
@@ -132,6 +131,7 @@ FLAT: dict[tuple[CollectiveKind, str], Flat] = {
     ("all_to_all", "direct"): lambda n: (1, (n - 1) / n),
     ("all_to_all", "pairwise"): lambda n: (n - 1, (n - 1) / n),
     ("all_to_all", "hierarchical"): lambda n: (1, (n - 1) / n),
+    ("all_to_all", "low-latency"): lambda n: (1, (n - 1) / n),
     ("all_to_all", "node-dedup"): lambda n: (1, (n - 1) * chosen_share(n, some_copies(n)) / 6),
     ("send_recv", "direct"): lambda n: (1, 1.0),
 }
@@ -225,6 +225,7 @@ DEEP: dict[tuple[CollectiveKind, str], Deep] = {
     ("all_to_all", "direct"): _each_pair,
     ("all_to_all", "pairwise"): lambda d: [(SLOWER_S, 1 / (8 * d), 1 / (8 * d))] * (8 * d - 1),
     ("all_to_all", "hierarchical"): lambda d: [(NVLINK_S, 7 / 8, 0), (NIC_S, 0, (d - 1) / d)],
+    ("all_to_all", "low-latency"): _each_pair,
     ("all_to_all", "node-dedup"): _node_dedup,
     ("send_recv", "direct"): lambda d: [(SLOWER_S, 1.0, 1.0)],
 }

@@ -124,6 +124,7 @@ def search(
     placements: bool = False,
     microbatches: Sequence[int | None] = (),
     batches: Sequence[int] = (),
+    draws: int = 0,
     workers: int | None = None,
 ) -> Ranking:
     """Every plan of a scenario (or of the file at that path) on all its GPUs, those that fit replayed and ranked.
@@ -131,7 +132,8 @@ def search(
     `objective` is latency, throughput or cost (GPU-hours per million tokens), among plans of at most `max_latency_s`
     and `max_memory` (a fraction of a GPU's) and at least `min_throughput_tokens_per_s`.  The space is widened by
     deployments that leave whole nodes out (`fewer_gpus`), every order of placed axes (`placements`), and lists of
-    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  InputError where
+    `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  With `draws` the
+    best plans are compared on so many seeded draws of the uncertain hardware, too.  InputError where
     the limits exclude every plan that fits, with what each alone leaves.
     """
     base = scenario if isinstance(scenario, Scenario) else load(scenario)
@@ -141,7 +143,7 @@ def search(
     listed = space(
         base, fewer_gpus=fewer_gpus, placements=placements, microbatches=microbatches, batches=batches
     )  # fmt: skip
-    return run_search(base, listed, objective=objective, limits=asked, workers=workers)
+    return run_search(base, listed, objective=objective, limits=asked, workers=workers, draws=draws)
 
 
 def collective_seconds(

@@ -48,13 +48,13 @@ def command(
     against capacity; links: use of wires over time and traffic between nodes; topology: the wiring; throughput and
     latency: over steps.  Exit status 1 if the plan does not fit in memory, so that only memory can be drawn.
     """
-    from simcluster.report import text
+    from simcluster.report.verdict import verdict
 
     path = output or Path(f"{kind}.png")
     refuse_unwritable(path)
     result = _result(scenario, overrides, fold)
     if result.timeline is None and kind != "memory":
-        click.echo(text.verdict(result), err=True)
+        click.echo(verdict(result), err=True)
         return 1
     count = result.timeline.ranks if result.timeline is not None else 0
     wrong = [rank for rank in ranks if not 0 <= rank < count]

@@ -34,6 +34,8 @@ TOP = 10
     help="Numbers of microbatches; rule is the number that follows from the plan [default].",
 )
 @click.option("--batches", metavar="B1,B2,…", help="Batches, counted as the scenario's batch is written.")
+@click.option("--uncertainty", "draws", type=click.IntRange(1, 10_000), metavar="N",
+              help="How often the best plans win in N draws of the uncertain hardware.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes [default: one per core].")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw latency against throughput per GPU, with the Pareto front.")  # fmt: skip
@@ -51,6 +53,7 @@ def command(
     placements: bool,
     microbatches: str | None,
     batches: str | None,
+    draws: int | None,
     workers: int | None,
     plot: Path | None,
 ) -> int:
@@ -81,7 +84,8 @@ def command(
         batches=_numbers("--batches", batches),
     )
     with progress("plans") as told:
-        found = search(base, listed, objective=objective, limits=asked, workers=workers, progress=told)
+        found = search(base, listed, objective=objective, limits=asked, workers=workers, draws=draws or 0,
+                       progress=told)  # fmt: skip
     if plot is not None and found.feasible:
         from simcluster.report.figures import pareto, style
 

@@ -6,7 +6,7 @@ import textwrap
 
 from simcluster.report.layout import fill, grid, section
 from simcluster.timeline import metric
-from simcluster.timeline.ranking import MERITS, Ranked, Ranking
+from simcluster.timeline.ranking import MERITS, Contest, Ranked, Ranking
 from simcluster.units import plural, show_percent, show_seconds, show_usd
 
 _REASON = 96
@@ -18,7 +18,8 @@ def text(found: Ranking, top: int) -> str:
     title = f"Plans of {found.scenario}"
     parts = [f"{title}\n{'=' * len(title)}", _answer(found), _listed(found)]
     if found.feasible:
-        parts += [_best(found, top), _front(found), _why(found)]
+        parts += [_best(found, top), *([] if found.contest is None else [_sure(found.contest)])]
+        parts += [_front(found), _why(found)]
     parts += [_pruned(found)] if found.feasible < found.considered else []
     return "\n\n".join(parts)
 
@@ -86,6 +87,15 @@ def _best(found: Ranking, top: int) -> str:
     more = found.feasible - len(rows) + 1
     title = f"Best plans by {found.objective}" + (f" ({more:,} more are feasible: --top)" if more else "")
     return section(title, grid(rows, right=_RIGHT[: len(rows[0]) - 2]))
+
+
+def _sure(contest: Contest) -> str:
+    """How often each of the first plans is the best; those that never are in one line."""
+    rows = [(one.label, show_percent(one.wins)) for one in contest.contenders if one.wins]
+    never = len(contest.contenders) - len(rows)
+    body = grid(rows, right=(1,)) + (f"\n{plural(never, 'other plan')} of the first never" if never else "")
+    title = f"How often each is the best in {contest.draws:,} draws of the uncertain hardware (seed {contest.seed})"
+    return section(title, body)
 
 
 def _cells(place: str, row: Ranked, *, asked: bool) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from simcluster.report.layout import aligned, fill, grid, section
 from simcluster.report.path import critical
 from simcluster.report.states import STATES, phases
 from simcluster.report.stragglers import faults, waited_for
+from simcluster.report.verdict import unit_of, verdict
 from simcluster.timeline import metric
 from simcluster.timeline.capacity import Capacity
 from simcluster.timeline.limit import LIMITS
@@ -48,53 +49,6 @@ def summary(
         parts += [_links(result)]
     parts += [_checks_in_short(result)] + ([_changes(changes)] if changes is not None else []) + [_provenance(result)]
     return "\n\n".join(parts)
-
-
-def _unit(result: Result) -> str:
-    """What is timed as a whole."""
-    return "generation" if result.generates else "step"
-
-
-def verdict(result: Result) -> str:
-    """What binds this plan, in a sentence or two."""
-    total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
-    if result.timeline is None:
-        worst = max(result.memory.items(), key=lambda item: item[1].bytes)
-        return fill(
-            f"{result.identity.plan} does not fit: the fullest GPU needs {show_bytes(total)} and has "
-            f"{show_bytes(capacity)}, {show_bytes(total - capacity)} too little; {worst[0]} takes "
-            f"{show_bytes(worst[1].bytes)}. Nothing was replayed, so there is no latency or throughput."
-        )
-    values = result.metrics
-    unit = _unit(result)
-    busy, exposed = values["compute_busy"] or 0.0, values["exposed_communication"] or 0.0
-    mfu = f"MFU is {metric.show('mfu', values['mfu'])}"
-    idle, waiting = values["idle"] or 0.0, values["waiting"] or 0.0
-    rest = f"GPUs compute {show_percent(busy)} of it, and {show_percent(exposed)} is exposed communication"
-    if idle > max(busy, exposed, waiting):
-        return fill(f"Bound by idling: for {show_percent(idle)} of the {unit} a GPU has nothing to do. {rest}. {mfu}.")
-    if waiting > max(busy, exposed):
-        return fill(f"Bound by stragglers: GPUs wait {show_percent(waiting)} of the {unit} for others. {rest}. {mfu}.")
-    if busy >= exposed:
-        longest = _costliest(result, compute=True)
-        return fill(
-            f"Bound by its kernels: GPUs compute {show_percent(busy)} of the {unit}, and {show_percent(exposed)} is "
-            f"exposed communication. The longest kernels are {longest}. {mfu}."
-        )
-    return fill(
-        f"Bound by communication: {show_percent(exposed)} of the {unit} is exposed communication, and GPUs compute "
-        f"{show_percent(busy)}. The longest transfers are {_costliest(result, compute=False)}. {mfu}."
-    )
-
-
-def _costliest(result: Result, *, compute: bool) -> str:
-    unit, latency_s = _unit(result), result.metrics["latency_s"] or 1.0
-    rows = [row for row in result.by_operation if (row.kind == "compute") == compute]
-    rows = sorted(rows, key=lambda row: row.seconds, reverse=True)[:2]
-    return " and ".join(
-        f"{row.name} ({show_percent(row.seconds / latency_s)} of the {unit}, limited by {LIMITS[row.limited_by]})"
-        for row in rows
-    )
 
 
 def _headline(result: Result, healthy: WithoutFaults | None) -> str:
@@ -148,7 +102,7 @@ def _operations(result: Result) -> str:
         "operation",
         "count",
         "time",
-        f"of {_unit(result)}",
+        f"of {unit_of(result)}",
         "FLOPs",
         "HBM or sent",
         "NVLink",
@@ -158,7 +112,7 @@ def _operations(result: Result) -> str:
     rows: list[tuple[str, ...]] = [header]
     for row in sorted(result.by_operation, key=lambda row: row.seconds, reverse=True):
         rows.append(_operation(row, latency_s))
-    return section(f"Operations (per GPU and {_unit(result)}, costliest first)", grid(rows, right=tuple(range(1, 8))))
+    return section(f"Operations (per GPU and {unit_of(result)}, costliest first)", grid(rows, right=tuple(range(1, 8))))
 
 
 def _operation(row: OperationTotal, latency_s: float) -> tuple[str, ...]:
@@ -197,7 +151,7 @@ def _communication(result: Result) -> str:
             )
         )
     points = metric.show("synchronisation_points_per_layer", result.metrics["synchronisation_points_per_layer"])
-    title = f"Communication (per GPU and {_unit(result)}; {points} synchronisation points a layer)"
+    title = f"Communication (per GPU and {unit_of(result)}; {points} synchronisation points a layer)"
     return section(title, grid(rows, right=(2, 3, 4, 5)))
 
 
@@ -223,7 +177,7 @@ def _compute(result: Result) -> str:
     ]
     shares = ", ".join(f"{name} {show_flop(totals[name])}" for name in ("attention", "experts", "other"))
     rows.append(("total", "", show_flop(totals["total"]), shares))
-    return section(f"Compute of a GPU (counted FLOPs of a {_unit(result)})", grid(rows, right=(2,)))
+    return section(f"Compute of a GPU (counted FLOPs of a {unit_of(result)})", grid(rows, right=(2,)))
 
 
 def _links(result: Result) -> str:
@@ -242,7 +196,7 @@ def _links(result: Result) -> str:
     if len(rows) == 1:
         return section("Wires", "  none: one GPU")
     return section(
-        f"Wires (all of a kind, per {_unit(result)}; use is of usable bandwidth)", grid(rows, right=(1, 2, 3, 4))
+        f"Wires (all of a kind, per {unit_of(result)}; use is of usable bandwidth)", grid(rows, right=(1, 2, 3, 4))
     )
 
 

@@ -9,6 +9,7 @@ from simcluster.pipeline import simulate
 from simcluster.scenario.choice import Choice, applied, chosen, label, plan_of, written
 from simcluster.scenario.scenario import Scenario
 from simcluster.study.candidates import Space, as_dict, candidates, in_words
+from simcluster.study.contest import contest
 from simcluster.study.fit import measured, runnable
 from simcluster.study.limits import Limit, refuse_contradiction, within
 from simcluster.study.measure import measure_all
@@ -28,12 +29,14 @@ def search(
     objective: str = "latency",
     limits: Sequence[Limit] = (),
     workers: int | None = None,
+    draws: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ranking:
     """Every plan of `space`: pruned with the reason, or replayed and ranked by `objective` among those within `limits`.
 
     Equally good plans stand in the order of less memory, fewer GPUs, then their degrees.  InputError where the limits
-    exclude every plan that fits.  `progress` is called with plans replayed and to replay.
+    exclude every plan that fits.  With `draws` the best ones are also compared on so many draws of the uncertain
+    hardware.  `progress` is called with plans replayed and to replay.
     """
     if objective not in MERITS:
         raise InputError(Mistake(what=f"unknown objective{nearest(objective, MERITS)}", origin="--objective"))
@@ -66,6 +69,7 @@ def search(
         place=place if asked.reason is None else None,
         why=reasons(told),
         states=states(told),
+        contest=contest(scenario, ordered[: len(feasible)], objective, draws) if draws and feasible else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from simcluster.timeline.table import Table
 
@@ -89,6 +89,23 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A plan and the fraction of draws in which it is the best."""
+
+    label: str
+    wins: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """The first plans of a ranking in `draws` draws of the uncertain hardware, by `seed`."""
+
+    draws: int
+    seed: int
+    contenders: tuple[Contender, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """All plans that were considered, the feasible ones first and best first among them.
 
@@ -96,7 +113,8 @@ class Ranking:
     `front` are the feasible plans that no other beats in latency and in throughput per GPU, by rising latency; `asked`
     is the scenario's own plan and `place` where among the feasible ones it stands, from 1, or would stand if it was
     listed (None where it is not feasible itself).  `why` are sentences about the winner and the asked-for plan, and
-    `states` their time side by side; both are empty where no plan is feasible.
+    `states` their time side by side; both are empty where no plan is feasible.  `contest` says how sure the winner is,
+    where that was asked for.
     """
 
     scenario: str
@@ -111,6 +129,7 @@ class Ranking:
     place: int | None
     why: tuple[str, ...]
     states: Table
+    contest: Contest | None = None
 
     @property
     def considered(self) -> int:
@@ -142,4 +161,5 @@ class Ranking:
             "asked": self.asked.as_dict() | {"place": self.place},
             "why": list(self.why),
             "states": [dict(row) for row in self.states.rows],
+            **({} if self.contest is None else {"uncertainty": asdict(self.contest)}),
         }

@@ -10,6 +10,7 @@ import pytest
 import simcluster
 from simcluster.report import machine, text
 from simcluster.report.folding import replayed
+from simcluster.report.verdict import verdict
 from simcluster.timeline.metric import METRICS, OF_GENERATION, OF_POWER, OF_PRICE
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Folding
@@ -29,9 +30,7 @@ def test_the_summary_opens_with_what_binds_the_plan() -> None:
 
 
 def test_a_plan_bound_by_its_kernels_is_called_so() -> None:
-    assert text.verdict(simulated("ep64_tp2_pp1.yaml", "plan=EP8")).startswith(
-        "Bound by its kernels: GPUs compute 87.4 %"
-    )
+    assert verdict(simulated("ep64_tp2_pp1.yaml", "plan=EP8")).startswith("Bound by its kernels: GPUs compute 87.4 %")
 
 
 def test_the_summary_says_which_reading_was_taken_and_how_to_take_the_other() -> None:

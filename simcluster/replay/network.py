@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -66,10 +67,12 @@ class Network:
         weights = crossings.use * left[crossings.flow]
         self._expected += np.bincount(crossings.wire, weights=weights, minlength=len(self._capacity))
         kind = Transfer if crossings.count == 1 else Bundle
+        number = self._numbers.setdefault(leg, len(self._numbers))
         transfer = kind(
             crossings=crossings,
             limit=leg.limits(),
-            number=self._numbers.setdefault(leg, len(self._numbers)),
+            number=number,
+            order=number,
             rest=legs[1:],
             payload_bytes=payload_bytes,
             done=done,
@@ -111,7 +114,7 @@ class Network:
             return
         transfer.begin(left, self._env.now)
         self._flows = None
-        self._transfers.append(transfer)
+        insort(self._transfers, transfer, key=lambda one: one.order)
         self._touch(0.0)
 
     def _finish(self, transfer: Transfer | Bundle) -> None:

@@ -19,12 +19,14 @@ class Transfer:
     """A leg of a single flow, as most are.
 
     `left` bytes of progress at time `since_s`, going at `rate` bytes/s until `end_s`.  `number` names the leg as long
-    as all its flows are going; `rest` are the legs after it.
+    as all its flows are going, and `order` always: transfers are kept in it, so that those that meet again in another
+    order are known.  `rest` are the legs after it.
     """
 
     crossings: Crossings
     limit: Floats
     number: int | None
+    order: int
     rest: tuple[Leg, ...]
     payload_bytes: float
     done: simpy.Event
@@ -75,6 +77,7 @@ class Bundle:
     crossings: Crossings
     limit: Floats
     number: int | None
+    order: int
     rest: tuple[Leg, ...]
     payload_bytes: float
     done: simpy.Event

@@ -11,7 +11,7 @@ from simcluster.scenario.scenario import Scenario
 from tests.execution_helpers import DECODE, DENSE, MIXTURE, PREFILL, Tree, cluster, scenario
 from tests.replay.staged_helpers import drawn_staged
 
-ALL = 400
+ALL = 240
 """Random scenarios; a tenth of them is estimated by default."""
 
 
@@ -28,7 +28,7 @@ def comparable(case: Scenario) -> bool:
     return case.workload.steps == 1 or not timeline.folding.split_by
 
 
-@pytest.mark.parametrize("seed", range(ALL // 10))
+@pytest.mark.parametrize("seed", range(ALL // 15))
 def test_a_random_scenario_is_estimated_as_it_is_simulated(seed: int) -> None:
     case = drawn_staged(seed).scenario
     if comparable(case):

@@ -108,8 +108,7 @@ def together_s(schedule: Schedule, index: int) -> float:
     for leg in meeting.traffic.legs:
         found += leg.latency_s
         if leg.flows.count:
-            rate = min(float(leg.limits()[0]), float((capacity[leg.flows.wire] / leg.flows.use).min()))
-            found += float(leg.progress_bytes(meeting.payload_bytes)[0]) / rate
+            found += float(leg.progress_bytes(meeting.payload_bytes)[0]) / leg.lone_rate(capacity)
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import simpy
 
 from simcluster.errors import BrokenLawError
-from simcluster.replay.sharing import FlowSet, fair_rates
+from simcluster.replay.sharing import FlowSet, apart, fair_rates
 from simcluster.replay.transfer import Bundle, Rate, Transfer
 from simcluster.timeline.timeline import LinkLoads
 from simcluster.traffic.crossings import Crossings, Floats
@@ -179,7 +179,7 @@ class Network:
         """Transfers that share no wire, nor a third transfer's, are solved each for themselves, once."""
         rates: list[Rate] = [0.0] * len(key)
         total = np.zeros(len(self._capacity))
-        for places in _apart([self._wires_of(transfer) for transfer in self._transfers]):
+        for places in apart([self._wires_of(transfer) for transfer in self._transfers]):
             mine = tuple(key[place] for place in places)
             if mine not in self._parts:
                 self._parts[mine] = self._fair([self._transfers[place] for place in places])
@@ -241,18 +241,3 @@ def _by_transfer(transfers: Sequence[Transfer | Bundle], rate: Floats) -> tuple[
         found.append(float(mine[0]) if isinstance(transfer, Transfer) else mine)
         first += transfer.crossings.count
     return tuple(found)
-
-
-def _apart(masks: Sequence[int]) -> list[list[int]]:
-    """The places of masks that have bits in common, with one another or with those between them, in the order of the
-    first of each."""
-    groups: list[tuple[int, list[int]]] = []
-    for place, mask in enumerate(masks):
-        joined, alone = [place], []
-        for other, places in groups:
-            if other & mask:
-                mask, joined = mask | other, [*places, *joined]
-            else:
-                alone.append((other, places))
-        groups = [*alone, (mask, sorted(joined))]
-    return sorted(places for _, places in groups)

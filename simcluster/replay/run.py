@@ -12,13 +12,12 @@ from simcluster.cluster.cluster import Cluster
 from simcluster.cluster.quotient import folded_graph
 from simcluster.cluster.routes import Routes
 from simcluster.program.program import Program
-from simcluster.replay.condensed import condensed, pipelined_s
 from simcluster.replay.engine import replay
 from simcluster.replay.folding import folded
+from simcluster.replay.length import length_s as without_spans
 from simcluster.replay.listed import listed
 from simcluster.replay.regular import UNEVEN, regular, unevenly_loaded
 from simcluster.replay.schedule import Schedule
-from simcluster.replay.sequence import sequence_s
 from simcluster.replay.wiring import lowest_ranks, wiring
 from simcluster.timeline.timeline import Folding, Timeline, Wiring
 from simcluster.traffic.stages import StageWires
@@ -52,16 +51,13 @@ def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
 
 
 def length_s(program: Program, cluster: Cluster) -> float:
-    """How long `run` takes to its end, without spans where sums tell it, or fewer operations and microbatches do."""
+    """How long `run` takes to its end, without spans where servers in a row tell it."""
     try:
         schedule = regular(program, Clos(cluster))
     except IrregularError:
         return run(program, cluster).end_s
-    found = sequence_s(schedule)
-    if found is not None:
-        return found
-    small = condensed(schedule) if program.steps == 1 else None
-    return run(program, cluster).end_s if small is None else pipelined_s(small)
+    found = without_spans(schedule)
+    return run(program, cluster).end_s if found is None else found
 
 
 def _listed(program: Program, cluster: Cluster, split_by: tuple[str, ...]) -> Timeline:

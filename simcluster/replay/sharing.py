@@ -11,6 +11,7 @@ so it is full at r = (capacity - taken) / lifting.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -42,6 +43,21 @@ def fair_rates(crossings: Crossings, capacity: Floats, limit: Floats) -> Floats:
     Two programs answer, the same bit for bit: rounds of numpy, and compiled code once those have taken long.
     """
     return FlowSet(crossings, capacity, limit).rates()
+
+
+def apart(masks: Sequence[int]) -> list[list[int]]:
+    """The places of masks that have bits in common, with one another or with those between them, in the order of the
+    first of each."""
+    groups: list[tuple[int, list[int]]] = []
+    for place, mask in enumerate(masks):
+        joined, alone = [place], []
+        for other, places in groups:
+            if other & mask:
+                mask, joined = mask | other, [*places, *joined]
+            else:
+                alone.append((other, places))
+        groups = [*alone, (mask, sorted(joined))]
+    return sorted(places for _, places in groups)
 
 
 class FlowSet:

@@ -39,6 +39,11 @@ class Leg:
         """latency + the time of its fullest wire: bytes on that wire / its capacity."""
         return self.latency_s + payload_bytes * self.port_share / min(self.alone_rate, self.limit)
 
+    def lone_rate(self, capacity: Floats) -> float:
+        """Bytes/s of progress of a single flow with the wires to itself, their capacities given: the least of
+        capacity / use."""
+        return min(float(self.limits()[0]), float((capacity[self.flows.wire] / self.flows.use).min()))
+
     def limits(self) -> Floats:
         """The rate that each of `flows` cannot pass: its part of the algorithm's pace."""
         return self.limit * (self.flow_share / self.port_share) if self.flows.count else np.zeros(0)

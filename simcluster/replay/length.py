@@ -1,0 +1,82 @@
+"""How long a program takes, found without a timeline: stages are servers in a row, what meets nobody is a wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from simcluster.program.program import Collective
+from simcluster.replay.blocks import Block, Numbered, blocks
+from simcluster.replay.schedule import Meeting, Schedule
+from simcluster.replay.tandem import Step, end_s
+
+
+def length_s(schedule: Schedule) -> float | None:
+    """Seconds from the first operation's start to the last one's end; None where that takes a replay.
+
+    Every pipeline stage must have one track and run blocks of operations one after another.  A block whose wires no
+    other stage and no send loads takes the time it takes alone; of others, every operation is a step of its own.
+    """
+    program = schedule.program
+    if len(schedule.tracks) > program.stages or program.segments or schedule.wires.background.count:
+        return None
+    if schedule.host_s and program.microbatches > 1:  # the first of a step is longer
+        return None
+    shared = _shared(schedule)
+    servers: list[list[Step]] = []
+    for stage in range(program.stages):
+        mine = [(i, one) for i, one in enumerate(program.operations) if one.stage == stage]
+        sends = [i for i, one in mine if isinstance(one, Collective) and one.axis == "pp"]
+        if len(sends) > 1 or (sends and sends[0] != mine[-1][0]):
+            return None
+        found = blocks(schedule, mine[: len(mine) - len(sends)])
+        if found is None or not all(_apart(block, shared) or block.operations == 1 for block in found):
+            return None
+        servers.append(_merged(_steps(schedule, found, mine, shared)))
+        servers += [_merged(_legs(schedule.meetings[index][0])) for index in sends]
+    lap = program.microbatches if program.chained else None
+    return end_s(servers, schedule.wires, program.steps * program.microbatches, lap)
+
+
+def _shared(schedule: Schedule) -> frozenset[int]:
+    """Wires that more than one stage's collectives, or a send and something else, load."""
+    users: dict[int, object] = {}
+    shared = set()
+    for index, meetings in schedule.meetings.items():
+        one = schedule.program.operations[index]
+        user = (one.stage, schedule.collectives[index].axis == "pp")
+        shared |= {wire for wire in meetings[0].wires if users.setdefault(wire, user) != user}
+    return frozenset(shared)
+
+
+def _apart(block: Block, shared: frozenset[int]) -> bool:
+    return not any(wires & shared for _, _, wires in block.transfers)
+
+
+def _steps(schedule: Schedule, found: Sequence[Block], stage: Numbered, shared: frozenset[int]) -> Iterator[Step]:
+    """A stage's round."""
+    place = 0
+    for block in found:
+        if _apart(block, shared):
+            yield Step(block.seconds, None, 0.0)
+        else:
+            yield from _legs(schedule.meetings[stage[place][0]][0])
+        place += block.operations
+
+
+def _legs(meeting: Meeting) -> Iterator[Step]:
+    """A collective: each leg's latency, then its transfer."""
+    for leg in meeting.traffic.legs:
+        left = float(leg.progress_bytes(meeting.payload_bytes)[0]) if leg.flows.count else 0.0
+        yield Step(leg.latency_s, leg if left else None, left)
+
+
+def _merged(steps: Iterator[Step]) -> list[Step]:
+    """Waits that follow one another as one."""
+    merged: list[Step] = []
+    wait_s = 0.0
+    for step in steps:
+        wait_s += step.wait_s
+        if step.leg is not None:
+            merged.append(step._replace(wait_s=wait_s))
+            wait_s = 0.0
+    return [*merged, Step(wait_s, None, 0.0)]

@@ -53,13 +53,16 @@ class Estimate:
 
 def estimate(scenario: Scenario) -> Estimate:
     """Latency, throughput and MFU of a scenario that fits in memory."""
-    program = program_of(scenario)
-    if program.segments or program.steps > 1:
+    workload = scenario.workload
+    if workload.phase == "generate" or workload.steps > 1:
         metrics = simulate(scenario).metrics
         names = ("latency_s", "throughput_tokens_per_s", "mfu")
         latency_s, throughput, mfu = (float(metrics[name] or 0.0) for name in names)
         return Estimate(latency_s=latency_s, throughput_tokens_per_s=throughput, mfu=mfu)
-    latency_s = length_s(program, scenario.cluster)
+    program = lower(scenario.share, scenario.layout, once=True)
+    latency_s = (
+        length_s(program, scenario.cluster) or run(lower(scenario.share, scenario.layout), scenario.cluster).end_s
+    )
     flops = fmean(fmean(each) for each in program.flops)
     peak = scenario.cluster.gpu.peak(scenario.model.precision.compute)
     return Estimate(
@@ -71,7 +74,7 @@ def memory_fraction(scenario: Scenario) -> float:
     """The fullest GPU's memory over its capacity, without a replay."""
     gpu = scenario.cluster.gpu
     kept = gpu.reserved_memory_bytes + gpu.communication_buffer_bytes
-    programs = [lower(part, scenario.layout) for part in steps(scenario.share)]
+    programs = [lower(part, scenario.layout, once=True) for part in steps(scenario.share)]
     return (kept + max(_held(scenario.share, programs))) / gpu.memory_bytes
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from simcluster.program.program import Compute, Operation
 from simcluster.program.tape import Tape
@@ -29,6 +28,6 @@ def lower_in_chunks(tape: Tape, chunk: Sequence[Operation], count: int, start: i
         one = chunk[place]
         after = tuple(where[number, need] for need in one.after) or (start,)
         live = {f"{name} of a chunk": size for name, size in one.live.items() if size}
-        one = replace(one, after=after, layer=tape.layer, live=live)
-        tape.append(replace(one, beside=True) if isinstance(one, Compute) else one)
+        one = one._replace(after=after, layer=tape.layer, live=live)
+        tape.append(one._replace(beside=True) if isinstance(one, Compute) else one)
     tape.wait_for(*(where[number, len(chunk) - 1] for number in range(count)))

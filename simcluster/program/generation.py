@@ -65,4 +65,4 @@ def blocks(steps: int, most: int, bends: Sequence[int] = ()) -> tuple[tuple[int,
 
 def _moved(operation: Operation, by: int, times: int) -> Operation:
     """The operation `by` places later in the program."""
-    return replace(operation, after=tuple(index + by for index in operation.after), times=times)
+    return operation._replace(after=tuple(index + by for index in operation.after), times=times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
@@ -21,28 +22,39 @@ from simcluster.program.turns import in_turns
 
 
 @lru_cache(maxsize=16)
-def lower(share: Share, layout: Layout) -> Program:
+def lower(share: Share, layout: Layout, *, once: bool = False) -> Program:
     """The program of one step: embedding, every layer's attention and feed-forward part, head, stage after stage.
 
     Embedding and head exist only with a vocabulary.  Every layer has its own operations, which carry its index; those
-    of equal layers are made once and copied.  A stage sends each microbatch's residual stream to the next one, whose
-    first operation needs it.  The last few programs are kept: a sweep over hardware replays the same one.
+    of equal layers are made once and copied, or where `once`, just counted; not so where two halves take turns or the
+    host is late for a step's first layer.  A stage sends each microbatch's residual stream to the next one, whose first
+    operation needs it.  The last few programs are kept: a sweep over hardware replays the same one.
     """
     operations: list[Operation] = []
     sends: list[int] = []
+    sequence: list[range] = []
+    late = share.workload.host_overhead_s > 0 and share.model.vocab is None
+    once = once and share.execution.halves == 1 and not late
     for stage in range(share.degrees.pp):
-        mine, first = _lower_stage(share.at(stage)), len(operations)
+        tape, first = _lower_stage(share.at(stage), once=once), len(operations)
+        mine = tape.operations
+        sequence += [range(first + places.start, first + places.stop) for places in tape.sequence]
         if share.execution.halves == 2:
             mine = in_turns(mine)
         waiting = iter(sends)
         for one in mine:
             needs = tuple(first + need for need in one.after) or tuple(islice(waiting, 1))
-            operations.append(one if needs == one.after else replace(one, after=needs))
+            operations.append(one if needs == one.after else one._replace(after=needs))
         sends = [first + place for place, one in enumerate(mine) if isinstance(one, Collective) and one.axis == "pp"]
+    for places, times in Counter(sequence).items():
+        if once and times > 1:
+            operations[places.start : places.stop] = [
+                one._replace(times=times) for one in operations[places.start : places.stop]
+            ]
     if share.workload.host_overhead_s:
         opening = operations[0]
         assert isinstance(opening, Compute)
-        operations[0] = replace(opening, host_s=share.workload.host_overhead_s)
+        operations[0] = opening._replace(host_s=share.workload.host_overhead_s)
     axes: list[Axis] = [operation.axis for operation in operations if isinstance(operation, Collective)]
     return Program(
         operations=tuple(operations),
@@ -56,10 +68,11 @@ def lower(share: Share, layout: Layout) -> Program:
         chained=share.workload.phase == "decode",
         communication_sms=share.execution.communication_sms,
         communication_memory=share.execution.communication_memory,
+        sequence=tuple(sequence) if once else (),
     )
 
 
-def _lower_stage(share: Share) -> list[Operation]:
+def _lower_stage(share: Share, *, once: bool) -> Tape:
     """What a rank of a stage does with one microbatch, or one half of it."""
     tape = Tape(adds=share.model.precision.communication, stage=share.stage)
     if share.is_first:
@@ -71,18 +84,21 @@ def _lower_stage(share: Share) -> list[Operation]:
         tape.layer = layer
         kind = share.model.window_of(layer), share.model.ffn_of(layer)
         if kind in lowered:
-            tape.repeat(lowered[kind])
+            tape.repeat(lowered[kind], copied=not once)
             continue
+        tape.mark()
         first = len(tape.operations)
         _lower_layer(tape, share, layer)
         lowered[kind] = range(first, len(tape.operations))
+        tape.mark()
     tape.layer = None
     if share.is_last:
         _lower_head(tape, share)
     else:
         stream = stream_bytes(share, share.stream_tokens)
         tape.collective("pipeline.send", "send_recv", "pp", stream, makes={})
-    return tape.operations
+    tape.mark()
+    return tape
 
 
 def _lower_layer(tape: Tape, share: Share, layer: int) -> None:

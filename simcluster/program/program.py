@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from simcluster.kernels import Kernel
 from simcluster.plan.layout import Axis as Axis
@@ -47,8 +47,7 @@ class Copies:
     token_bytes: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compute:
+class Compute(NamedTuple):
     """One kernel, run by every rank of its pipeline `stage` on the compute stream.
 
     `layer` is None outside the layers.  `after` holds indices of earlier operations whose results it needs on the same
@@ -60,6 +59,8 @@ class Compute:
 
     Where experts are unevenly popular, a kernel whose size depends on received copies has one of `kernels` for each
     coordinate on the ep axis, in order, and `kernel` is that of the most loaded one.  Empty: every rank runs `kernel`.
+
+    A tuple, like a collective: a search makes millions of them, and a dataclass takes four times as long to make.
     """
 
     name: str
@@ -75,8 +76,7 @@ class Compute:
     beside: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collective:
+class Collective(NamedTuple):
     """One collective, run on a communication stream by every group of `axis` (ranks that differ only there) in its
     pipeline `stage`.
 
@@ -148,6 +148,9 @@ class Program:
 
     Where `chained`, a microbatch needs what its last stage made of it in the step before, as decoding does.  Kernels
     beside communication keep 1 - `communication_sms` of the compute and 1 - `communication_memory` of the bandwidth.
+
+    Where equal layers of a stage are listed once, their operations' `times` counts them and `sequence` has the ranges
+    of operations in the order they run, stage after stage.  Such a program is for sums and lengths; it has no timeline.
     """
 
     operations: tuple[Operation, ...]
@@ -162,6 +165,7 @@ class Program:
     chained: bool = False
     communication_sms: float = 0.0
     communication_memory: float = 0.0
+    sequence: tuple[range, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from simcluster.kernels import Kernel
 from simcluster.plan.layout import Axis
@@ -16,7 +15,8 @@ class Tape:
     Tensors are named: an operation `makes` tensors (bytes by name), which live until an operation that `frees` them has
     run.  Making a name that is alive is a mistake of the lowering.  Tensors made as `received` hold token copies that
     ranks received, or what was made of them, in the size they have on the most loaded ranks.  `adds` is the type that
-    reductions add, `stage` the pipeline stage that runs all this.
+    reductions add, `stage` the pipeline stage that runs all this.  `sequence` has the ranges of operations, cut at
+    marks, in the order they run.
     """
 
     def __init__(self, adds: str = "bf16", stage: int = 0) -> None:
@@ -24,6 +24,8 @@ class Tape:
         self._waits: tuple[int, ...] | None = None
         self.beside = False
         self.operations: list[Operation] = []
+        self.sequence: list[range] = []
+        self._marked = 0
         self.layer: int | None = None
         self._alive: dict[str, float] = {}
         self._received: set[str] = set()
@@ -93,14 +95,27 @@ class Tape:
     def append(self, operation: Operation) -> None:
         """An operation of a tape of its own, beside whose tensors all that is alive here is alive."""
         both = operation.received + self._received_bytes()
-        self.operations.append(replace(operation, live={**self._alive, **operation.live}, received=both))
+        self.operations.append(operation._replace(live={**self._alive, **operation.live}, received=both))
 
-    def repeat(self, places: range) -> None:
-        """The operations at `places` once more, in the current layer; they leave alive what they found alive."""
+    def mark(self) -> None:
+        """End a range of operations here."""
+        if self._marked < len(self.operations):
+            self.sequence.append(range(self._marked, len(self.operations)))
+            self._marked = len(self.operations)
+
+    def repeat(self, places: range, *, copied: bool) -> None:
+        """The operations at `places`, a marked range, once more: copied into the current layer, or put in sequence.
+
+        They leave alive what they found alive.
+        """
+        if not copied:
+            self.mark()
+            self.sequence.append(places)
+            return
         by = len(self.operations) - places.start
         for operation in self.operations[places.start : places.stop]:
             after = tuple(index + by for index in operation.after) or self._previous()
-            self.operations.append(replace(operation, layer=self.layer, after=after))
+            self.operations.append(operation._replace(layer=self.layer, after=after))
 
     @property
     def last(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from simcluster.program.program import Collective, Compute, Operation
@@ -30,7 +29,7 @@ def in_turns(half: Sequence[Operation]) -> list[Operation]:
         alive = {} if other is None else {f"{name} of the other half": size for name, size in other.live.items()}
         received = one.received + (0.0 if other is None else other.received)
         after = tuple(place[side, need] for need in one.after)
-        moved = replace(one, after=after, live={**one.live, **alive}, received=received)
-        found.append(replace(moved, beside=True) if isinstance(moved, Compute) else moved)
+        moved = one._replace(after=after, live={**one.live, **alive}, received=received)
+        found.append(moved._replace(beside=True) if isinstance(moved, Compute) else moved)
         rest[side] = one
     return found

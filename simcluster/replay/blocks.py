@@ -19,10 +19,10 @@ Transfer = tuple[float, float, frozenset[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """So many operations that are all done before the next block begins: how long they take alone, and their
+    """Operations, by index, that are all done before the next block begins: how long they take alone, and their
     transfers."""
 
-    operations: int
+    operations: range
     seconds: float
     transfers: tuple[Transfer, ...]
 
@@ -39,14 +39,15 @@ def blocks(schedule: Schedule, stage: Numbered) -> list[Block] | None:
         return None
     known: dict[tuple[object, ...], Block] = {}
     found = []
+    block: Numbered = []
     for block in _cut(stage):
         first = block[0][0]
         key = tuple((tuple(need - first for need in one.after if need >= first), *_like(schedule, index, one))
                     for index, one in block)  # fmt: skip
         if key not in known:
             known[key] = _alone(schedule, block)
-        found.append(known[key])
-    return found if found and _joins(_cut(stage)[-1]) else None
+        found.append(replace(known[key], operations=range(first, first + len(block))))
+    return found if found and joins(block) else None
 
 
 def _cut(stage: Numbered) -> list[Numbered]:
@@ -70,7 +71,7 @@ def _needed(one: Operation, before: dict[int, int]) -> int:
     return needed
 
 
-def _joins(block: Numbered) -> bool:
+def joins(block: Numbered) -> bool:
     """Whether the last operation of a block needs all others of it."""
     before: dict[int, int] = {}
     for index, one in block:
@@ -92,10 +93,10 @@ def _alone(schedule: Schedule, block: Numbered) -> Block:
         return _replayed(schedule, block)
     if isinstance(one, Compute):
         seconds = float(schedule.seconds[index][one.stage]) + schedule.host_s.get(index, 0.0)
-        return Block(operations=1, seconds=seconds, transfers=())
+        return Block(operations=range(index, index + 1), seconds=seconds, transfers=())
     seconds = together_s(schedule, index)
     alone = (0.0, seconds, schedule.meetings[index][0].wires)
-    return Block(operations=1, seconds=seconds, transfers=(alone,))
+    return Block(operations=range(index, index + 1), seconds=seconds, transfers=(alone,))
 
 
 def together_s(schedule: Schedule, index: int) -> float:
@@ -116,7 +117,7 @@ def _replayed(schedule: Schedule, block: Numbered) -> Block:
     first, stage = block[0][0], block[0][1].stage
     inside = {index for index, _ in block}
     operations = tuple(
-        replace(one, stage=0, after=tuple(need - first for need in one.after if need in inside)) for _, one in block
+        one._replace(stage=0, after=tuple(need - first for need in one.after if need in inside)) for _, one in block
     )
     nobody = np.zeros(1, dtype=np.int64)
     parties: dict[Place, Parties] = {}
@@ -144,7 +145,7 @@ def _replayed(schedule: Schedule, block: Numbered) -> Block:
         (float(timeline.start_s[row]), float(timeline.finish_s[row]), meetings[int(timeline.operation[row])][0].wires)
         for row in rows
     )
-    return Block(operations=len(block), seconds=timeline.end_s, transfers=transfers)
+    return Block(operations=range(first, first + len(block)), seconds=timeline.end_s, transfers=transfers)
 
 
 _ONE = Folding(ranks=1, tracks=1, wires=0, columns=0, split_by=())

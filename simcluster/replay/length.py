@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simcluster.program.program import Collective
-from simcluster.replay.blocks import Block, Numbered, blocks
+from simcluster.program.program import Collective, Program
+from simcluster.replay.blocks import Block, blocks, joins
 from simcluster.replay.schedule import Meeting, Schedule
 from simcluster.replay.tandem import Step, end_s
 
@@ -29,9 +29,10 @@ def length_s(schedule: Schedule) -> float | None:
         if len(sends) > 1 or (sends and sends[0] != mine[-1][0]):
             return None
         found = blocks(schedule, mine[: len(mine) - len(sends)])
-        if found is None or not all(_apart(block, shared) or block.operations == 1 for block in found):
+        ordered = None if found is None else _in_sequence(program, stage, found)
+        if ordered is None or not all(_apart(block, shared) or len(block.operations) == 1 for block in ordered):
             return None
-        servers.append(_merged(_steps(schedule, found, mine, shared)))
+        servers.append(_merged(_steps(schedule, ordered, shared)))
         servers += [_merged(_legs(schedule.meetings[index][0])) for index in sends]
     lap = program.microbatches if program.chained else None
     return end_s(servers, schedule.wires, program.steps * program.microbatches, lap)
@@ -52,15 +53,33 @@ def _apart(block: Block, shared: frozenset[int]) -> bool:
     return not any(wires & shared for _, _, wires in block.transfers)
 
 
-def _steps(schedule: Schedule, found: Sequence[Block], stage: Numbered, shared: frozenset[int]) -> Iterator[Step]:
+def _in_sequence(program: Program, stage: int, found: Sequence[Block]) -> Sequence[Block] | None:
+    """A stage's blocks as they run, those of equal layers again and again; None where a block goes over into the next
+    layer."""
+    if not program.sequence:
+        return found
+    begins = {block.operations.start: number for number, block in enumerate(found)}
+    ordered: list[Block] = []
+    for places in program.sequence:
+        first = program.operations[places.start]
+        if first.stage != stage or (isinstance(first, Collective) and first.axis == "pp"):
+            continue
+        if places.start not in begins or len(first.after) > 1:
+            return None
+        mine = found[begins[places.start] : begins.get(places.stop, len(found))]
+        if not joins([(index, program.operations[index]) for index in mine[-1].operations]):
+            return None
+        ordered += mine
+    return ordered
+
+
+def _steps(schedule: Schedule, found: Sequence[Block], shared: frozenset[int]) -> Iterator[Step]:
     """A stage's round."""
-    place = 0
     for block in found:
         if _apart(block, shared):
             yield Step(block.seconds, None, 0.0)
         else:
-            yield from _legs(schedule.meetings[stage[place][0]][0])
-        place += block.operations
+            yield from _legs(schedule.meetings[block.operations[0]][0])
 
 
 def _legs(meeting: Meeting) -> Iterator[Step]:

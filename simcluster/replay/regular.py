@@ -15,8 +15,8 @@ from simcluster.program.program import Axis, Collective, Compute, Groups, Progra
 from simcluster.replay.listed import each_pattern, kernel_times, meeting, node_bytes
 from simcluster.replay.schedule import Meeting, Parties, Schedule
 from simcluster.timeline.timeline import Tracks
-from simcluster.traffic.roads import Roads
-from simcluster.traffic.stages import StageWires
+from simcluster.traffic.roads import roads
+from simcluster.traffic.stages import stage_wires
 
 
 def regular(program: Program, clos: Clos) -> Schedule:
@@ -33,24 +33,25 @@ def regular(program: Program, clos: Clos) -> Schedule:
     if None in blocks:
         raise IrregularError("groups that follow no stride")
     clos.check(block for each in blocks if each is not None for block in each)
-    wires = StageWires(clos, everyone)
-    roads = {axis: Roads(clos, _of_a_stage(groups), wires) for axis, groups in program.groups.items() if axis != "pp"}
+    wires = stage_wires(clos, everyone)
     first: dict[tuple[object, ...], Meeting] = {}
 
     def price(op: Collective) -> tuple[Meeting, ...]:
         if op.axis == "pp":
-            sends = Roads(clos, _of_a_stage(everyone), wires, op.stage)
+            sends = roads(clos, everyone, everyone, op.stage)
             pair = (op.stage * everyone.per_stage, (op.stage + 1) * everyone.per_stage)
             return (meeting(sends.pricing, cluster, op, pair, op.payload_bytes),)
         key = (op.kind, op.axis, op.payload_bytes, op.dtype, op.copies, op.back)
         if key not in first:
             group = program.groups[op.axis][0]
-            first[key] = meeting(roads[op.axis].pricing, cluster, op, group, op.payload_bytes)
+            pricing = roads(clos, program.groups[op.axis], everyone).pricing
+            first[key] = meeting(pricing, cluster, op, group, op.payload_bytes)
         one = first[key]
         return (replace(one, traffic=wires.moved(one.traffic, op.stage)),)
 
     meetings = each_pattern(program, price)
     kernels = kernel_times(program, cluster.gpu)
+    seconds = {each: np.full(program.stages, each) for each in {time.seconds for time in kernels.values()}}
     stages = np.arange(program.stages)
     used = dict.fromkeys((op.axis, op.stage) for op in program.operations if isinstance(op, Collective))
     return Schedule(
@@ -60,16 +61,11 @@ def regular(program: Program, clos: Clos) -> Schedule:
         stage=stages,
         last_track=np.full(program.stages, program.stages - 1),
         kernels=kernels,
-        seconds={index: np.full(program.stages, time.seconds) for index, time in kernels.items()},
+        seconds={index: seconds[time.seconds] for index, time in kernels.items()},
         parties={(axis, stage): _party(program.groups[axis], axis, stage) for axis, stage in used},
         meetings=meetings,
         node_bytes=node_bytes(cluster, program, meetings),
     )
-
-
-def _of_a_stage(groups: Groups) -> Groups:
-    """The groups of the first stage."""
-    return Groups(ranks=groups.ranks // groups.stages, stride=groups.stride, size=groups.size)
 
 
 UNEVEN = "unevenly popular experts"

@@ -20,7 +20,7 @@ from simcluster.replay.regular import UNEVEN, regular, unevenly_loaded
 from simcluster.replay.schedule import Schedule
 from simcluster.replay.wiring import lowest_ranks, wiring
 from simcluster.timeline.timeline import Folding, Timeline, Wiring
-from simcluster.traffic.stages import StageWires
+from simcluster.traffic.stages import StageWires, stage_wires
 
 Fold = Literal["auto", "off"]
 
@@ -35,9 +35,9 @@ def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
         raise ValueError(f"fold is {fold!r}; it is auto or off")
     if fold == "auto":
         try:
-            clos = Clos(cluster)
+            clos = _clos.of(cluster)
             schedule = regular(program, clos)
-            stages = StageWires(clos, program.everyone)
+            stages = stage_wires(clos, program.everyone)
         except IrregularError as irregular:
             uneven = (UNEVEN,) if unevenly_loaded(program) else ()
             return _listed(program, cluster, tuple(dict.fromkeys((*irregular.causes, *uneven))))
@@ -50,14 +50,30 @@ def run(program: Program, cluster: Cluster, fold: Fold = "auto") -> Timeline:
     )
 
 
-def length_s(program: Program, cluster: Cluster) -> float:
-    """How long `run` takes to its end, without spans where servers in a row tell it."""
+def length_s(program: Program, cluster: Cluster) -> float | None:
+    """How long `run` takes to its end, found without spans; None where that takes the replay."""
     try:
-        schedule = regular(program, Clos(cluster))
+        schedule = regular(program, _clos.of(cluster))
     except IrregularError:
-        return run(program, cluster).end_s
-    found = without_spans(schedule)
-    return run(program, cluster).end_s if found is None else found
+        return None
+    return without_spans(schedule)
+
+
+class _LastClos:
+    """The regular structure of the last cluster asked for: a search asks for one again and again."""
+
+    def __init__(self) -> None:
+        self._last: Clos | None = None
+
+    def of(self, cluster: Cluster) -> Clos:
+        """IrregularError where there is none."""
+        last = self._last
+        if last is None or (last.cluster is not cluster and last.cluster != cluster):
+            self._last = last = Clos(cluster)
+        return last
+
+
+_clos = _LastClos()
 
 
 def _listed(program: Program, cluster: Cluster, split_by: tuple[str, ...]) -> Timeline:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -46,23 +47,32 @@ def end_s(servers: Sequence[Sequence[Step]], wires: Wires, rounds: int, lap: int
     return row.now
 
 
+Flow = tuple[tuple[int, ...], tuple[float, ...], float]
+"""A leg's wires, its use of each, and the rate it cannot pass."""
+
+
 class Shares:
-    """The fair rates of legs of a single flow each; those that share no wire are solved apart, and all but once."""
+    """The fair rates of legs of a single flow each.
+
+    Those that share no wire are solved apart, and what is solved is remembered by what the wires are, not by which: the
+    stages of a pipeline meet in the same ways.
+    """
 
     def __init__(self, wires: Wires) -> None:
-        self._capacity = wires.capacity
+        self._capacity = wires.capacity.tolist()
         self._numbers: dict[Leg, int] = {}
-        self._legs: list[Leg] = []
+        self._flows: list[Flow] = []
         self._masks: list[int] = []
-        self._rates: dict[tuple[int, ...], tuple[float, ...]] = {(): ()}
+        self._rates: dict[tuple[int, ...], tuple[float, ...]] = {}
         self._apart: dict[tuple[int, ...], tuple[float, ...]] = {}
 
     def number(self, leg: Leg) -> int:
         """A name for a leg."""
         if leg not in self._numbers:
-            self._numbers[leg] = len(self._legs)
-            self._legs.append(leg)
-            self._masks.append(sum(1 << wire for wire in set(leg.flows.wire.tolist())))
+            self._numbers[leg] = len(self._flows)
+            wires = tuple(leg.flows.wire.tolist())
+            self._flows.append((wires, tuple(leg.flows.use.tolist()), float(leg.limits()[0])))
+            self._masks.append(sum(1 << wire for wire in set(wires)))
         return self._numbers[leg]
 
     def rates(self, going: tuple[int, ...]) -> tuple[float, ...]:
@@ -71,7 +81,7 @@ class Shares:
         if found is None:
             each = [0.0] * len(going)
             for places in apart([self._masks[number] for number in going]):
-                together = tuple(going[place] for place in places)
+                together = tuple([going[place] for place in places])
                 if together not in self._apart:
                     self._apart[together] = self._solve(together)
                 for place, rate in zip(places, self._apart[together], strict=True):
@@ -80,12 +90,23 @@ class Shares:
         return found
 
     def _solve(self, together: tuple[int, ...]) -> tuple[float, ...]:
-        legs = [self._legs[number] for number in together]
-        if len(legs) == 1:
-            return (legs[0].lone_rate(self._capacity),)
-        whole = Crossings.joined([leg.flows for leg in legs])
-        limit = np.concatenate([leg.limits() for leg in legs])
-        return tuple(fair_rates(whole, self._capacity, limit).tolist())
+        label: dict[int, int] = {}
+        flows: list[Flow] = []
+        for number in together:
+            wires, use, limit = self._flows[number]
+            flows.append((tuple([label.setdefault(wire, len(label)) for wire in wires]), use, limit))
+        return _fair(tuple(flows), tuple([self._capacity[wire] for wire in label]))
+
+
+@lru_cache(maxsize=1 << 15)
+def _fair(flows: tuple[Flow, ...], capacity: tuple[float, ...]) -> tuple[float, ...]:
+    whole = Crossings(
+        flow=np.repeat(np.arange(len(flows)), [len(wires) for wires, _, _ in flows]),
+        wire=np.concatenate([np.array(wires, dtype=np.int64) for wires, _, _ in flows]),
+        use=np.concatenate([np.array(use) for _, use, _ in flows]),
+        count=len(flows),
+    )
+    return tuple(fair_rates(whole, np.array(capacity), np.array([limit for _, _, limit in flows])).tolist())
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,8 +13,16 @@ from simcluster.traffic.crossings import Crossings, Floats, Ints
 from simcluster.traffic.parts import NEAR, Class, Part, parts
 from simcluster.traffic.pattern import Group, Pattern, Phase
 from simcluster.traffic.pricing import Pricing
-from simcluster.traffic.stages import StageWires
+from simcluster.traffic.stages import StageWires, stage_wires
 from simcluster.traffic.traffic import EQUALLY_FULL, Leg, Traffic, between_nodes, nothing
+
+
+@lru_cache(maxsize=512)
+def roads(clos: Clos, groups: Groups, everyone: Groups, sends: int | None = None) -> Roads:
+    """The roads of the groups of an axis, given with all ranks each for itself; kept, as plans that differ elsewhere
+    have them in common."""
+    of_a_stage = Groups(ranks=groups.ranks // groups.stages, stride=groups.stride, size=groups.size)
+    return Roads(clos, of_a_stage, stage_wires(clos, everyone), sends)
 
 
 class Roads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +12,12 @@ from simcluster.program.program import Groups
 from simcluster.traffic.parts import Class
 from simcluster.traffic.traffic import Leg, Traffic
 from simcluster.traffic.wires import Wires
+
+
+@lru_cache(maxsize=64)
+def stage_wires(clos: Clos, groups: Groups) -> StageWires:
+    """Kept for the plans that have their stages in common."""
+    return StageWires(clos, groups)
 
 
 class StageWires:

@@ -265,7 +265,7 @@ def by_refinement(program: Program, cluster: Cluster) -> tuple[list[int], Apart]
 
 def test_groups_with_unequal_payloads_are_not_alike() -> None:
     """Expert pairs of one node; the first coordinate on the ep axis has 0.4 of all copies, so twice the payload."""
-    gather = replace(a_collective("gather", 8e9, axis="etp", kind="all_gather"), shares=(0.4, 0.2, 0.2, 0.2))
+    gather = a_collective("gather", 8e9, axis="etp", kind="all_gather")._replace(shares=(0.4, 0.2, 0.2, 0.2))
     groups: dict[Axis, Groups] = {"etp": Groups(ranks=8, stride=1, size=2), "ep": Groups(ranks=8, stride=2, size=4)}
     program = Program(operations=(gather,), groups=groups, ranks=8, steps=1, tokens=8)
     tracks, apart = by_refinement(program, ideal_cluster(1, 8))

@@ -28,7 +28,7 @@ def with_pcie() -> Cluster:
 
 
 def program(cluster: Cluster, kind: CollectiveKind, stride: int, size: int, shares: tuple[float, ...] = ()) -> Program:
-    op: Collective = replace(a_collective("all together", 1e9, axis="ep", kind=kind), shares=shares)
+    op: Collective = a_collective("all together", 1e9, axis="ep", kind=kind)._replace(shares=shares)
     groups = Groups(ranks=cluster.gpus, stride=stride, size=size)
     return Program(operations=(op,), groups={"ep": groups}, ranks=cluster.gpus, steps=1, tokens=1)
 

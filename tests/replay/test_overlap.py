@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -30,7 +29,7 @@ def transfer(name: str, seconds: float, *after: int) -> Collective:
 
 def chain(*operations: Compute | Collective) -> list[Operation]:
     """Each operation after the one before it."""
-    return [replace(one, after=(index - 1,) if index else ()) for index, one in enumerate(operations)]
+    return [one._replace(after=(index - 1,) if index else ()) for index, one in enumerate(operations)]
 
 
 def played(operations: Sequence[Operation], steps: int = 1, sms: float = 0.0, memory: float = 0.0) -> Timeline:
@@ -65,8 +64,8 @@ def test_two_halves_take_twice_the_longer_of_both_and_once_the_shorter(
     assert timeline.end_s == pytest.approx(2 * layers * longer + shorter, rel=CLOSE)
     exposed = float(states(timeline).communicating[0])
     assert exposed == pytest.approx(timeline.end_s - 2 * layers * computing, rel=CLOSE)
-    both = [*half, *(replace(one, after=tuple(need + len(half) for need in one.after)) for one in half)]
-    both[len(half)] = replace(both[len(half)], after=(len(half) - 1,))
+    both = [*half, *(one._replace(after=tuple(need + len(half) for need in one.after)) for one in half)]
+    both[len(half)] = both[len(half)]._replace(after=(len(half) - 1,))
     assert played(both).end_s == pytest.approx(2 * layers * (computing + sending), rel=CLOSE)
 
 
@@ -80,7 +79,7 @@ def test_each_half_needs_what_it_needed_alone() -> None:
 
 def test_the_activations_of_both_halves_are_alive() -> None:
     half = chain(a_kernel("a", 1e-3), transfer("x", 1e-3), a_kernel("b", 1e-3))
-    sized = [replace(one, live={one.name: size}) for one, size in zip(half, (1.0, 20.0, 300.0), strict=True)]
+    sized = [one._replace(live={one.name: size}) for one, size in zip(half, (1.0, 20.0, 300.0), strict=True)]
     alive = [sum(one.live.values()) for one in in_turns(sized)]
     assert alive == [1, 20, 21, 40, 320, 600]
 
@@ -108,14 +107,14 @@ ALONE_S = 2 * 4096**3 / 100e12
 def test_sms_of_communication_slow_kernels_that_compute_bounds_and_only_beside_it(kept: float, beside: bool) -> None:
     timeline = played([square(beside)], sms=kept)
     assert timeline.end_s == pytest.approx(ALONE_S / (1 - kept if beside else 1), rel=CLOSE)
-    streaming = replace(a_kernel("read", 1e-3), beside=beside)
+    streaming = a_kernel("read", 1e-3)._replace(beside=beside)
     assert played([streaming], sms=kept).end_s == pytest.approx(1e-3, rel=CLOSE)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.25, 0.9])
 @pytest.mark.parametrize("beside", [False, True])
 def test_bandwidth_of_communication_slows_kernels_that_memory_bounds(kept: float, beside: bool) -> None:
-    streaming = replace(a_kernel("read", 1e-3), beside=beside)
+    streaming = a_kernel("read", 1e-3)._replace(beside=beside)
     timeline = played([streaming], memory=kept)
     assert timeline.end_s == pytest.approx(1e-3 / (1 - kept if beside else 1), rel=CLOSE)
 

@@ -38,7 +38,7 @@ def a_random_program(seed: int) -> tuple[Program, Timeline]:
     rng = random.Random(seed)
     program, cluster = random_program(rng)
     operations = tuple(
-        replace(a_kernel(op.name, rng.uniform(1e-4, 3e-3)), after=op.after) if isinstance(op, Compute) else op
+        a_kernel(op.name, rng.uniform(1e-4, 3e-3))._replace(after=op.after) if isinstance(op, Compute) else op
         for op in program.operations
     )
     program = replace(program, operations=operations)

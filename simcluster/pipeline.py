@@ -60,9 +60,8 @@ def estimate(scenario: Scenario) -> Estimate:
         latency_s, throughput, mfu = (float(metrics[name] or 0.0) for name in names)
         return Estimate(latency_s=latency_s, throughput_tokens_per_s=throughput, mfu=mfu)
     program = lower(scenario.share, scenario.layout, once=True)
-    latency_s = (
-        length_s(program, scenario.cluster) or run(lower(scenario.share, scenario.layout), scenario.cluster).end_s
-    )
+    found = length_s(program, scenario.cluster)
+    latency_s = run(program_of(scenario), scenario.cluster).end_s if found is None else found
     flops = fmean(fmean(each) for each in program.flops)
     peak = scenario.cluster.gpu.peak(scenario.model.precision.compute)
     return Estimate(

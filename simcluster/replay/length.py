@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from simcluster.program.program import Collective, Program
 from simcluster.replay.blocks import Block, blocks, joins
@@ -30,9 +30,16 @@ def length_s(schedule: Schedule) -> float | None:
             return None
         found = blocks(schedule, mine[: len(mine) - len(sends)])
         ordered = None if found is None else _in_sequence(program, stage, found)
-        if ordered is None or not all(_apart(block, shared) or len(block.operations) == 1 for block in ordered):
+        if found is None or ordered is None:
             return None
-        servers.append(_merged(_steps(schedule, ordered, shared)))
+        steps: dict[int, list[Step]] = {}
+        for block in found:
+            apart = not any(wires & shared for _, _, wires in block.transfers)
+            if not apart and len(block.operations) > 1:
+                return None
+            first = block.operations.start
+            steps[first] = [Step(block.seconds, None, 0.0)] if apart else _legs(schedule.meetings[first][0])
+        servers.append(_merged(step for block in ordered for step in steps[block.operations.start]))
         servers += [_merged(_legs(schedule.meetings[index][0])) for index in sends]
     lap = program.microbatches if program.chained else None
     return end_s(servers, schedule.wires, program.steps * program.microbatches, lap)
@@ -47,10 +54,6 @@ def _shared(schedule: Schedule) -> frozenset[int]:
         user = (one.stage, schedule.collectives[index].axis == "pp")
         shared |= {wire for wire in meetings[0].wires if users.setdefault(wire, user) != user}
     return frozenset(shared)
-
-
-def _apart(block: Block, shared: frozenset[int]) -> bool:
-    return not any(wires & shared for _, _, wires in block.transfers)
 
 
 def _in_sequence(program: Program, stage: int, found: Sequence[Block]) -> Sequence[Block] | None:
@@ -73,23 +76,16 @@ def _in_sequence(program: Program, stage: int, found: Sequence[Block]) -> Sequen
     return ordered
 
 
-def _steps(schedule: Schedule, found: Sequence[Block], shared: frozenset[int]) -> Iterator[Step]:
-    """A stage's round."""
-    for block in found:
-        if _apart(block, shared):
-            yield Step(block.seconds, None, 0.0)
-        else:
-            yield from _legs(schedule.meetings[block.operations[0]][0])
-
-
-def _legs(meeting: Meeting) -> Iterator[Step]:
+def _legs(meeting: Meeting) -> list[Step]:
     """A collective: each leg's latency, then its transfer."""
+    steps = []
     for leg in meeting.traffic.legs:
         left = float(leg.progress_bytes(meeting.payload_bytes)[0]) if leg.flows.count else 0.0
-        yield Step(leg.latency_s, leg if left else None, left)
+        steps.append(Step(leg.latency_s, leg if left else None, left))
+    return steps
 
 
-def _merged(steps: Iterator[Step]) -> list[Step]:
+def _merged(steps: Iterable[Step]) -> list[Step]:
     """Waits that follow one another as one."""
     merged: list[Step] = []
     wait_s = 0.0

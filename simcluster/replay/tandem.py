@@ -42,8 +42,8 @@ def end_s(servers: Sequence[Sequence[Step]], wires: Wires, rounds: int, lap: int
     before.  Once the row is in the state in which it was a round ago, all rounds but the last few are skipped.
     """
     row = _Row(servers, Shares(wires), rounds, lap)
-    while row.ends:
-        row.go_on()
+    while row.go_on():
+        pass
     return row.now
 
 
@@ -133,19 +133,17 @@ class _Row:
         self._transfer: list[_Transfer | None] = [None] * count
         self._going: list[tuple[int, int]] = []
         self._changed = False
+        self._head = 0  # the first server that has rounds to do; those ahead of it are through
         self._before: tuple[object, list[float], float] | None = None
         self._begin(0)
 
-    @property
-    def ends(self) -> bool:
-        """Whether anything is still to end."""
-        return min(self._until) < inf
-
-    def go_on(self) -> None:
-        """To the next instant at which something ends, and what begins then."""
-        self.now = min(self._until)
-        horizon, head = self.now * (1 + _SAME_INSTANT), self._head
-        number = self._round[head]
+    def go_on(self) -> bool:
+        """To the next instant at which something ends, and what begins then; False where nothing is left to end."""
+        next_s = min(self._until)
+        if next_s == inf:
+            return False
+        self.now, head = next_s, self._head
+        horizon, number = next_s * (1 + _SAME_INSTANT), self._round[head]
         for server, until in enumerate(self._until):
             if until <= horizon:
                 self._end(server)
@@ -153,11 +151,9 @@ class _Row:
             self._share()
         if number < self._round[head] < self._rounds:
             self._skip(head)
-
-    @property
-    def _head(self) -> int:
-        """The first server that has rounds to do; those ahead of it are through."""
-        return next((server for server, number in enumerate(self._round) if number < self._rounds), len(self._round))
+        while self._head < len(self._round) and self._round[self._head] == self._rounds:
+            self._head += 1
+        return True
 
     def _begin(self, server: int) -> None:
         """A round, if the server is free and may."""

@@ -27,7 +27,7 @@ demo: $(RUNTIME)
 	@echo "The figure is $(CURDIR)/out/utilization.png"
 
 test: $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -7,9 +7,10 @@ import click
 from simcluster.cli.options import json_option
 
 _SIZES = {
-    "m": "Rows of a gemm: (m, k) x (k, n).",
+    "m": "Rows of a gemm: (m, k) x (k, n); of each group of a grouped one.",
     "n": "Columns of a gemm.",
     "k": "Inner size of a gemm.",
+    "groups": "Experts whose products one grouped gemm has.",
     "batch": "Sequences.",
     "sequence": "New tokens of each sequence (prefill).",
     "context": "Cached positions of each sequence (decode), or of a prefix before a prefill.",
@@ -48,8 +49,8 @@ def command(
 ) -> int:
     """Time KERNEL on one GPU: its achieved rate, what bounds it, and where the number comes from.
 
-    KERNEL: gemm, attention_prefill, attention_decode, mla_prefill, mla_decode (DeepSeek-V3's sizes) or moe, a layer of
-    experts on the slowest GPU of its group.
+    KERNEL: gemm, grouped_gemm (several experts' products), attention_prefill, attention_decode, mla_prefill, mla_decode
+    (DeepSeek-V3's sizes) or moe, a layer of experts on the slowest GPU of its group.
     """
     from simcluster.gpu.question import question
     from simcluster.kernel import measure

@@ -19,7 +19,7 @@ from simcluster.gpu.grid import Grid
 from simcluster.gpu.place import Shape, own
 from simcluster.gpu.profile import AXES, Profile, Table, kind
 from simcluster.gpu.thinning import MOST_CELLS, Point, thinned
-from simcluster.kernels import ExpertLayer
+from simcluster.kernels import ExpertLayer, Kernel
 
 EVERY_HEAD = 2.0
 """One KV head per head, which kernels treat apart, stands at so many times the largest other number of KV heads."""
@@ -97,7 +97,7 @@ def families(tables: Iterable[str]) -> Iterator[Family]:
         yield Family(name=name, stacks=tuple(tuple(stack) for stack in stacks.values()))
 
 
-def bare_s(gpu: Gpu, shape: Shape) -> float:
+def bare_s(gpu: Gpu, shape: Kernel | ExpertLayer) -> float:
     """Seconds of a kernel at datasheet rates; an expert layer's are those of its parts."""
     parts = shape.parts if isinstance(shape, ExpertLayer) else (shape,)
     return sum(max(gpu.bare(part)) for part in parts)

@@ -8,7 +8,7 @@ from math import exp
 from typing import Literal
 
 from simcluster.gpu.pace import AS_STATED, Pace
-from simcluster.gpu.place import Shape, place
+from simcluster.gpu.place import place
 from simcluster.gpu.power import Power
 from simcluster.gpu.profile import Profile
 from simcluster.kernels import PEAK_OF, ElementWise, ExpertLayer, Kernel, Precision
@@ -131,7 +131,7 @@ class Gpu:
             outside=longest.outside,
         )
 
-    def time(self, shape: Shape) -> KernelTime:
+    def time(self, shape: Kernel | ExpertLayer) -> KernelTime:
         """Time of a kernel or of a whole expert layer, in seconds."""
         return self.expert_layer_time(shape) if isinstance(shape, ExpertLayer) else self.kernel_time(shape)
 
@@ -144,6 +144,7 @@ class Gpu:
         if self.profile is None:
             return None
         layer = kernel.within if hasattr(kernel, "within") else None
+        layer = layer if layer is not None and layer.fused else None
         shape = kernel if layer is None else layer
         found = None if isinstance(shape, ElementWise) else place(shape, self.profile)
         if found is None:

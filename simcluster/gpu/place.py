@@ -14,7 +14,7 @@ Skewed routing has tables of its own, moe-SKEW/…, where SKEW is the exponent o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import log
 from typing import assert_never
@@ -79,10 +79,12 @@ def plain(shape: Shape) -> bool:
 def place(shape: Shape | GroupedGemm, profile: Profile) -> Place | None:
     """Where the profile knows the kernel; None where it has no table of its kind.
 
-    A GEMM that only stores its weights narrower has the efficiency of equal types.
+    A GEMM that only stores its weights narrower has the efficiency of equal types, and a grouped one that is as fast as
+    a dense one that of the GEMM of all its rows.
     """
     if isinstance(shape, GroupedGemm):
-        return None
+        found = place(_dense(shape), profile) if shape.as_dense else None
+        return None if found is None else replace(found, exact=False)
     if isinstance(shape, ExpertLayer):
         return _experts(shape, profile)
     table, point = own(shape)
@@ -92,6 +94,18 @@ def place(shape: Shape | GroupedGemm, profile: Profile) -> Place | None:
         return Place(table=like, point=point, exact=exact) if like in profile.tables else None
     nearest = _nearest_table(profile, table)
     return None if nearest is None else Place(table=nearest, point=point, exact=plain(shape) and nearest == table)
+
+
+def _dense(grouped: GroupedGemm) -> Gemm:
+    return Gemm(
+        m=grouped.rows,
+        n=grouped.n,
+        k=grouped.k,
+        compute=grouped.compute,
+        input_bytes=grouped.input_bytes,
+        weight_bytes=grouped.weight_bytes,
+        output_bytes=grouped.output_bytes,
+    )
 
 
 @lru_cache(maxsize=1024)

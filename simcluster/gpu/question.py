@@ -13,6 +13,7 @@ from simcluster.kernels import (
     Attention,
     ExpertLayer,
     Gemm,
+    GroupedGemm,
     LatentAttention,
     Precision,
 )
@@ -22,6 +23,7 @@ Size = float | int | bool | str | None
 
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
+    "grouped_gemm": ("m", "n", "k", "groups"),
     "attention_prefill": ("batch", "sequence", "heads", "kv_heads", "head_dim"),
     "attention_decode": ("batch", "context", "heads", "kv_heads", "head_dim"),
     "mla_prefill": ("batch", "sequence", "heads"),
@@ -30,6 +32,7 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
 }
 _OPTIONAL: dict[str, dict[str, Size]] = {
     "gemm": {},
+    "grouped_gemm": {},
     "attention_prefill": {"kv_dtype": None, "context": 0, "window": None},
     "attention_decode": {"kv_dtype": None, "sequence": 1, "window": None},
     "mla_prefill": {"kv_dtype": None, "context": 0},
@@ -45,7 +48,8 @@ NOPE, ROPE, VALUE, RANK = 128, 64, 128, 512
 """DeepSeek-V3's sizes of latent attention (its config.json, 2024), which the mla kernels have."""
 
 
-Asked = Gemm | Attention | LatentAttention | ExpertLayer
+Shape = Gemm | Attention | LatentAttention | ExpertLayer
+Asked = Shape | GroupedGemm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,8 @@ def question(kernel: str, dtype: str, sizes: Mapping[str, Size]) -> Question:
     compute = _precision(dtype)
     asked = {**_OPTIONAL[kernel], **given}
     skew = asked.get("skew")
-    return Question(shape=shape_of(kernel, compute, asked), skew=None if skew is None else float(skew))
+    shape = _grouped(compute, asked) if kernel == "grouped_gemm" else shape_of(kernel, compute, asked)
+    return Question(shape=shape, skew=None if skew is None else float(skew))
 
 
 def _unknown(kernel: str, given: Mapping[str, Size]) -> list[str]:
@@ -136,8 +141,17 @@ def _precision(name: str) -> Precision:
     return next(precision for precision in BYTES_PER_ELEMENT if precision == name)
 
 
-def shape_of(kernel: str, compute: Precision, asked: Mapping[str, Size]) -> Asked:
-    """The noun of a kernel whose sizes are all given and known to be right.
+def _grouped(compute: Precision, asked: Mapping[str, Size]) -> GroupedGemm:
+    m, n, k, groups = (float(cast(float, asked[name])) for name in ("m", "n", "k", "groups"))
+    narrow = BYTES_PER_ELEMENT[compute]
+    return GroupedGemm(
+        rows=m * groups, n=n, k=k, groups=groups, compute=compute,
+        input_bytes=narrow, weight_bytes=narrow, output_bytes=2, as_dense=True,
+    )  # fmt: skip
+
+
+def shape_of(kernel: str, compute: Precision, asked: Mapping[str, Size]) -> Shape:
+    """The noun of a kernel that tables hold, whose sizes are all given and known to be right.
 
     Operands are of the compute type, the cache of kv_dtype (the compute type unless given); outputs are bf16.
     """

@@ -16,7 +16,7 @@ class GroupedGemm:
 
     FLOPs = 2·rows·n·k; bytes = rows·k input + min(groups, rows)·k·n weights + rows·n output: an expert that no copy
     reaches is not read, and evenly routed copies reach min(groups, rows) experts.  `within` is the expert layer it is a
-    part of.
+    part of.  `as_dense`: it has the efficiency of a dense product of as many rows.
     """
 
     rows: float
@@ -28,6 +28,7 @@ class GroupedGemm:
     weight_bytes: float
     output_bytes: float
     within: ExpertLayer | None = None
+    as_dense: bool = False
 
     @property
     def flops(self) -> float:
@@ -49,9 +50,11 @@ class ExpertLayer:
     """What one GPU runs of a layer of experts: permute, up (and gate), activation, down, permute back.
 
     `rows` token copies reach the `groups` experts it holds, of `experts` in all, of which each token chose `top_k`; the
-    inner width is cut to `width` of `inner`.  Engines run it as one fused operation, and it is measured as one.  `skew`
-    is the exponent of the power law that the popularity of experts was measured with, "" for equal ones; `rows` are
-    then the mean over GPUs, and the time is that of the slowest.
+    inner width is cut to `width` of `inner`.  `skew` is the exponent of the power law that the popularity of experts
+    was measured with, "" for equal ones; `rows` are then the mean over GPUs, and the time is that of the slowest.
+
+    Where `fused`, engines run it as one operation, and it is measured as one; else its products are kernels of their
+    own, as fast as dense ones of as many rows, as DeepGEMM's published times are (README, 2025).
     """
 
     rows: float
@@ -68,6 +71,7 @@ class ExpertLayer:
     weight_bytes: float
     output_bytes: float
     skew: str = ""
+    fused: bool = True
 
     PARTS: ClassVar[int] = 5
     """How many kernels `parts` has."""
@@ -105,6 +109,7 @@ class ExpertLayer:
             weight_bytes=self.weight_bytes,
             output_bytes=self.compute_bytes if rises else self.output_bytes,
             within=self,
+            as_dense=not self.fused,
         )
 
     @property

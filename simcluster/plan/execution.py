@@ -8,6 +8,7 @@ from typing import Literal
 AttentionAxis = Literal["tp", "cp", "dp", "pp"]
 ContextAttention = Literal["ring", "all-gather"]
 Overlap = Literal["none", "two-batch"]
+ExpertKernels = Literal["fused", "grouped-gemm"]
 
 PLACEMENT: tuple[AttentionAxis, ...] = ("tp", "cp", "dp", "pp")
 """Innermost first: tensor ranks are neighbours, pipeline stages farthest apart."""
@@ -31,6 +32,9 @@ class Execution:
     `overlap_shared_experts` runs shared experts during dispatch; `dispatch_chunks` cuts dispatch, experts and combine
     into so many parts, each of which is under way while others compute.  Kernels that run beside communication keep
     1 - `communication_sms` of the GPU's compute and 1 - `communication_memory` of its HBM bandwidth.
+
+    `expert_kernels` fused are an engine's one operation for a layer of experts, as it was measured; with grouped-gemm
+    the experts' products are kernels of their own, as fast as dense products of as many rows.
     """
 
     microbatches: int | None = None
@@ -43,6 +47,7 @@ class Execution:
     dispatch_chunks: int = 1
     communication_sms: float = 0.0
     communication_memory: float = 0.0
+    expert_kernels: ExpertKernels = "fused"
 
     @property
     def halves(self) -> int:

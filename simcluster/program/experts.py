@@ -170,6 +170,7 @@ def expert_layers(share: Share, moe: Moe, copies: float) -> tuple[ExpertLayer, .
         compute_bytes=types.bytes_of("expert_compute"),
         weight_bytes=types.bytes_of("expert_weights"),
         output_bytes=types.bytes_of("communication"),
+        fused=share.execution.expert_kernels == "fused",
     )
     return tuple(replace(even, rows=copies * load) for load in share.expert_loads)
 

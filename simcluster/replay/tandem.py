@@ -136,6 +136,7 @@ class _Row:
         self._head = 0  # the first server that has rounds to do; those ahead of it are through
         self._before: tuple[object, list[float], float] | None = None
         self._begin(0)
+        self._share()
 
     def go_on(self) -> bool:
         """To the next instant at which something ends, and what begins then; False where nothing is left to end."""

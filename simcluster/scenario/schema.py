@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from simcluster import units
 from simcluster.kernels import Precision
-from simcluster.plan.execution import PLACEMENT, AttentionAxis, ContextAttention, Overlap
+from simcluster.plan.execution import PLACEMENT, AttentionAxis, ContextAttention, ExpertKernels, Overlap
 from simcluster.scenario.forms import Count, Form, Line, Name, Seconds
 
 Kept = Annotated[float, Field(ge=0, lt=1)]
@@ -132,6 +132,7 @@ class ExecutionForm(Form):
     dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = 1
     communication_sms: Kept = 0.0
     communication_memory: Kept = 0.0
+    expert_kernels: ExpertKernels = "fused"
 
 
 class BatchForm(Form):

@@ -12,7 +12,7 @@ from simcluster.errors import InputError, Mistake, nearest
 from simcluster.gpu.fitting import Measured, bare_s
 from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.question import SIZES, Size, question
-from simcluster.kernels import ExpertLayer
+from simcluster.kernels import ExpertLayer, GroupedGemm
 from simcluster.validation.lines import decimal
 
 TIMES = {"latency_s": 1.0, "latency_ms": 1e-3, "latency_us": 1e-6}
@@ -132,6 +132,8 @@ def _row(names: Sequence[str], cells: Sequence[str], gpu: Gpu) -> Measured:
         if asked.skew < LEAST_SKEW:
             wrong.append(f"skew is {asked.skew:g}; leave it empty for equally popular experts")
         shape = replace(shape, skew=f"{asked.skew:f}".rstrip("0").rstrip("."))
+    if isinstance(shape, GroupedGemm):
+        raise InputError(Mistake(what="a grouped_gemm is as fast as a gemm of all its rows; measure that, or moe"))
     if not gpu.has_peak(shape.compute):
         wrong.append(f"{gpu.name} has no peak for {shape.compute}; there is {', '.join(gpu.peak_flops_per_s)}")
     if wrong or not isinstance(seconds, float):

@@ -39,14 +39,12 @@ class TracedKernel:
 def traced(folder: Path | None = None) -> tuple[TracedKernel, ...]:
     """The rows of traces.csv, shipped or in `folder`; InputError names the line that cannot be read.
 
-    A row has the sizes that `simcluster kernel` has, empty where the kernel has none; `part` up or down is one product
-    of a layer of experts.
+    A row has the sizes that `simcluster kernel` has, empty where the kernel has none.
     """
     return tuple(_traced(row) for row in lines(TRACES, folder))
 
 
 def _traced(row: Line) -> TracedKernel:
-    part = row.one_of("part", "", "up", "down")
     sms = decimal(row["communication_sms"])
     if sms is None or not 0 <= sms < 1:
         what = f"communication_sms is {row['communication_sms']!r:.40}; it must be 0 or more and below 1"
@@ -58,17 +56,13 @@ def _traced(row: Line) -> TracedKernel:
         raise InputError(Mistake(what=mistake.what, origin=row.place) for mistake in error.mistakes) from None
     if not gpu.has_peak(shape.compute):
         raise InputError(Mistake(what=f"{gpu.name} has no peak for {shape.compute}", origin=row.place))
-    if isinstance(shape, ExpertLayer) != bool(part):
-        raise InputError(Mistake(what="part is up or down for moe, and empty for others", origin=row.place))
     if isinstance(shape, ExpertLayer):
-        kernel: Kernel = shape.up if part == "up" else shape.down
-    else:
-        kernel = shape
+        raise InputError(Mistake(what="moe is several kernels; write each as a grouped_gemm", origin=row.place))
     return TracedKernel(
         regime=row["regime"],
-        name=" ".join(word for word in (row["kernel"], part) if word),
+        name=row["kernel"],
         gpu=gpu,
-        kernel=kernel,
+        kernel=shape,
         communication_sms=sms,
         measured_s=row.number("measured_us") * 1e-6,
         source=row["source"],

@@ -13,6 +13,7 @@ from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.place import Shape
 from simcluster.gpu.question import question
 from simcluster.gpu.thinning import MOST_CELLS, thinned
+from simcluster.kernels import GroupedGemm
 from tests.physics_helpers import ideal_gpu
 
 GPU = ideal_gpu()
@@ -21,7 +22,9 @@ Points = dict[tuple[float, ...], list[int]]
 
 
 def shape(kernel: str, **sizes: float) -> Shape:
-    return question(kernel, "bf16", sizes).shape
+    found = question(kernel, "bf16", sizes).shape
+    assert not isinstance(found, GroupedGemm)
+    return found
 
 
 def measured(shapes: list[Shape], share: float = 0.5, launch_s: float = 0.0) -> list[Measured]:

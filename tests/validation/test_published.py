@@ -103,12 +103,12 @@ def test_a_wide_run_has_its_execution_and_exchange() -> None:
     text, changes = published.scenario(DECODE)
     assert text.endswith("workload:\n  phase: decode\n  batch: 16384\n  context: 4096\n  kv_reads: per_kv_head\n")
     assert changes[2:] == (
-        "execution={overlap: two-batch}",
+        "execution={overlap: two-batch, expert_kernels: grouped-gemm}",
         "cluster.algorithms.all_to_all=low-latency",
         "cluster.nodes=16",
     )
     _, changes = published.scenario(PREFILL)
-    assert "execution={overlap: two-batch, communication_sms: 0.15}" in changes
+    assert "execution={overlap: two-batch, communication_sms: 0.15, expert_kernels: grouped-gemm}" in changes
     assert "cluster.algorithms.all_to_all=node-dedup" in changes
     measured = CASES["sglang-prefill-ep32-4096-perfect"]
     assert (measured.timed, PREFILL.timed, DECODE.timed) == ("engine", "trace", "trace")
@@ -131,13 +131,13 @@ def load_and_simulate(path: Path) -> float:
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
-        ("dsv3-profile-prefill-ep32", -0.25, -0.14),
-        ("sglang-prefill-ep32-4096-perfect", -0.20, -0.10),
-        ("dsv3-profile-decode-ep128", -0.17, -0.07),
+        ("dsv3-profile-prefill-ep32", 0.05, 0.1),
+        ("sglang-prefill-ep32-4096-perfect", 0.1, 0.17),
+        ("dsv3-profile-decode-ep128", -0.08, 0.0),
     ],
 )
 def test_the_error_of_a_wide_deployment_is_known(name: str, low: float, high: float) -> None:
-    """Not yet the 10 % aimed at: the experts' table ends at 16,384 tokens a group, where these have 262,144."""
+    """The mean is within the 10 % aimed at; an engine on H100s comes out 14 % too fast."""
     error = published.predict(CASES[name]).error
     assert error is not None
     assert low < error < high
@@ -146,10 +146,10 @@ def test_the_error_of_a_wide_deployment_is_known(name: str, low: float, high: fl
 def test_turns_and_free_sms_help_and_the_exchange_is_the_one_named() -> None:
     found = {
         text: published.predict(replace(PREFILL, execution=text)).predicted or 0.0
-        for text in (PREFILL.execution, "overlap: two-batch", "")
+        for text in (PREFILL.execution, "overlap: two-batch, expert_kernels: grouped-gemm", "overlap: two-batch", "")
     }
-    with_cost, free, one_batch = found.values()
-    assert one_batch < with_cost < free
+    with_cost, free, fused, one_batch = found.values()
+    assert one_batch < fused < with_cost < free
     direct = published.predict(replace(PREFILL, all_to_all="direct")).predicted
     assert direct is not None
     assert direct < with_cost

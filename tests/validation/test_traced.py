@@ -12,11 +12,12 @@ from simcluster.kernels import GroupedGemm, LatentAttention
 from simcluster.validation import traced
 from tools.trace_rows import COLUMNS, rows
 
-KERNELS = {one.name: one for one in traced.traced()}
+TRACE, PUBLISHED = "DeepSeek-V3 training trace", "DeepGEMM"
+KERNELS = traced.traced()
 RAW = Path("../shared/data/published.csv")
-HEADER = "regime,gpu,kernel,part,dtype,m,n,k,tokens,hidden,inner,experts,top_k,ep,communication_sms,measured_us,source"
-GEMM = "mine,h800-sxm,gemm,,bf16,4096,4096,4096,,,,,,,0,200,my trace"
-EXPERTS = "mine,h800-sxm,moe,up,fp8_block,,,,262144,7168,2048,256,8,64,0.5,1863,my trace"
+HEADER = "regime,gpu,kernel,dtype,m,n,k,groups,communication_sms,measured_us,source"
+GEMM = "mine,h800-sxm,gemm,bf16,4096,4096,4096,,0,200,my trace"
+EXPERTS = "mine,h800-sxm,grouped_gemm,fp8_block,8192,4096,7168,4,0.5,1863,my trace"
 
 
 def _traced(folder: Path, *lines: str) -> tuple[traced.TracedKernel, ...]:
@@ -24,16 +25,28 @@ def _traced(folder: Path, *lines: str) -> tuple[traced.TracedKernel, ...]:
     return traced.traced(folder)
 
 
+def _of(system: str) -> list[traced.TracedKernel]:
+    return [one for one in KERNELS if one.regime.endswith(system)]
+
+
 def test_a_row_is_the_kernel_of_the_trace() -> None:
     """4,096 tokens a GPU, 8 copies of each, evenly over 64 GPUs: 32,768 rows for 4 experts of 7,168 x 2,048."""
-    up, down, attention = (KERNELS[name].kernel for name in ("moe up", "moe down", "mla_prefill"))
+    attention, up, down = (one.kernel for one in _of(TRACE))
     assert isinstance(up, GroupedGemm)
     assert isinstance(down, GroupedGemm)
     assert (up.rows, up.n, up.k, up.groups) == (32_768, 4_096, 7_168, 4)
     assert (down.rows, down.n, down.k, down.groups) == (32_768, 7_168, 2_048, 4)
     assert isinstance(attention, LatentAttention)
     assert (attention.queries, attention.keys, attention.heads) == (4_096, 4_096, 128)
-    assert [one.measured_s for one in KERNELS.values()] == pytest.approx([1237e-6, 1863e-6, 1035e-6])
+    assert [one.measured_s for one in _of(TRACE)] == pytest.approx([1237e-6, 1863e-6, 1035e-6])
+
+
+def test_a_row_of_deepgemm_is_as_fast_as_it_publishes() -> None:
+    """1,297 TFLOP/s for 4 groups of 8,192 rows, 206 for 64 rows of 2,112 x 7,168."""
+    rates = [one.kernel.flops / one.measured_s / 1e12 for one in _of(PUBLISHED)]
+    assert len(rates) == 28
+    assert rates[0] == pytest.approx(1297, rel=1e-4)
+    assert pytest.approx(rates[10], rel=1e-4) == 206
 
 
 def test_a_kernel_keeps_the_sms_that_communication_leaves(tmp_path: Path) -> None:
@@ -63,20 +76,27 @@ def test_both_times_of_a_kernel_grow_and_the_longer_counts(compute_s: float, mem
 
 
 @pytest.mark.parametrize(
-    ("name", "low", "high"), [("mla_prefill", 0.1, 0.3), ("moe up", 1, 1.4), ("moe down", 0.8, 1.2)]
+    ("system", "kernel", "low", "high"),
+    [
+        (TRACE, "mla_prefill", 0.1, 0.3),
+        (TRACE, "grouped_gemm", 0.1, 0.25),
+        (PUBLISHED, "grouped_gemm", 0.08, 0.45),
+        (PUBLISHED, "gemm", 0.0, 0.7),
+    ],
 )
-def test_our_error_on_the_trace_is_known(name: str, low: float, high: float) -> None:
-    """Experts take twice as long: their table is of another engine's kernel, and ends at a sixteenth of the tokens."""
-    assert low < KERNELS[name].predicted_s / KERNELS[name].measured_s - 1 < high
+def test_our_error_on_published_kernels_is_known(system: str, kernel: str, low: float, high: float) -> None:
+    """All of ours are slower: the tables are of another library's block-scaled products, on clocks of their own."""
+    found = [one.predicted_s / one.measured_s - 1 for one in _of(system) if one.name == kernel]
+    assert found
+    assert all(low < error < high for error in found), found
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         (GEMM.replace("h800-sxm", "h900-sxm"), "h900-sxm"),
-        (GEMM.replace("gemm,", "gemm,up"), "part is up or down for moe"),
-        (EXPERTS.replace(",up,", ",,"), "part is up or down for moe"),
-        (EXPERTS.replace(",up,", ",middle,"), "part is 'middle'"),
+        (EXPERTS.replace("grouped_gemm", "moe"), "moe needs tokens"),
+        (GEMM.replace("4096,,0", "4096,4,0"), "groups has no effect on gemm"),
         (GEMM.replace(",bf16", ",nvfp4"), "no peak for nvfp4"),
         (GEMM.replace("4096,4096,4096", "4096,4096,"), "k is missing"),
         (GEMM.replace(",0,200", ",1,200"), "below 1"),
@@ -101,7 +121,7 @@ def test_a_folder_without_the_file_has_none(tmp_path: Path) -> None:
 def test_the_ledger_is_what_the_tool_derives() -> None:
     found = rows(RAW)
     assert len(found) == len(KERNELS)
-    for row, one in zip(found, KERNELS.values(), strict=True):
+    for row, one in zip(found, KERNELS, strict=True):
         assert tuple(row) == COLUMNS
         assert float(row["measured_us"]) == pytest.approx(one.measured_s * 1e6, rel=1e-12)
         assert (row["regime"], row["source"]) == (one.regime, one.source)

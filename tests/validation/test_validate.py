@@ -171,10 +171,21 @@ def test_a_regime_of_published_runs_is_the_mean_of_its_cases(regimes: list[Regim
     assert not any(one["fitted"] for one in wide)
 
 
-def test_kernels_of_a_trace_are_scored_together_and_alone(regimes: list[Regime]) -> None:
-    means = {one["regime"]: one for one in regimes if one["regime"].startswith("published kernels")}
-    name = "published kernels, DeepSeek-V3 training trace"
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    [
+        ("published kernels, DeepSeek-V3 training trace", {"mla_prefill": 1, "grouped_gemm": 2}),
+        ("published kernels, DeepGEMM", {"grouped_gemm": 8, "gemm": 20}),
+    ],
+)
+def test_published_kernels_are_scored_together_and_by_kind(
+    name: str, kernels: dict[str, int], regimes: list[Regime]
+) -> None:
+    means = {one["regime"]: one for one in regimes if one["regime"].startswith(name)}
     every = means.pop(name)
-    assert list(means) == [f"{name}, {kernel}" for kernel in ("mla_prefill", "moe up", "moe down")]
-    assert (every["points"], every["fitted"]) == (3, False)
-    assert every["mean"] == pytest.approx(sum(one["mean"] for one in means.values()) / 3, rel=1e-9)
+    assert {regime: one["points"] for regime, one in means.items()} == {
+        f"{name}, {kernel}": points for kernel, points in kernels.items()
+    }
+    assert (every["points"], every["fitted"]) == (sum(kernels.values()), False)
+    total = sum(one["mean"] * one["points"] for one in means.values())
+    assert every["mean"] == pytest.approx(total / sum(kernels.values()), rel=1e-9)

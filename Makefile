@@ -62,7 +62,7 @@ pictures: $(DEV)
 	$(BIN)/python -m tests.report.draw_all
 
 goldens: $(DEV)
-	$(BIN)/python tests/goldens/write.py
+	$(BIN)/python -m tools.goldens
 
 bench: $(RUNTIME)
 	$(BIN)/python benchmarks/run.py $(ARGS)

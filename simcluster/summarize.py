@@ -161,14 +161,20 @@ def _kernels(gpu: Gpu, program: Program) -> Source:
     spent: dict[Provenance, float] = {}
     names: dict[Provenance, dict[str, None]] = {}
     times: dict[Kernel, KernelTime] = {}
+    beyond: dict[str, str] = {}
     for op, count in zip(program.operations, program.runs, strict=True):
         if isinstance(op, Compute):
             time = times.get(op.kernel) or times.setdefault(op.kernel, gpu.kernel_time(op.kernel))
             spent[time.provenance] = spent.get(time.provenance, 0.0) + count * time.seconds
             names.setdefault(time.provenance, {})[op.name] = None
+            if time.beyond:
+                beyond[op.name] = time.beyond
     kinds = sorted(spent, key=lambda kind: -spent[kind])
     whole = sum(spent.values())
     parts = [f"{show_percent(spent[kind] / whole)} of kernel time {kind} ({', '.join(names[kind])})" for kind in kinds]
+    if beyond:
+        edges = ", ".join(f"{name} ({where})" for name, where in beyond.items())
+        parts.append(f"at the efficiency of its table's edge, beyond which nothing was measured: {edges}")
     return Source(kind=kinds[0], source=f"{'; '.join(parts)}; {gpu.profile.source}; {gpu.source}")
 
 

@@ -29,7 +29,7 @@ class KernelTime:
     take `compute_s` and `memory_s`.
 
     `table` names the profile's table that was read, "" if none; `outside` if the shape lies outside of it, so that
-    its nearest measured efficiency was taken.
+    its nearest measured efficiency was taken, and `beyond` says beyond which edge.
     """
 
     seconds: float
@@ -39,6 +39,7 @@ class KernelTime:
     pace: Literal["compute", "memory"] = "memory"
     table: str = ""
     outside: bool = False
+    beyond: str = ""
     compute_s: float = 0.0
     memory_s: float = 0.0
 
@@ -129,6 +130,7 @@ class Gpu:
             pace=longest.pace,
             table=longest.table,
             outside=longest.outside,
+            beyond=longest.beyond,
         )
 
     def time(self, shape: Kernel | ExpertLayer) -> KernelTime:
@@ -158,7 +160,8 @@ class Gpu:
         pace, datasheet_s = self.pace, max(compute_s, memory_s)
         time = _timed(compute_s / pace.compute, memory_s / pace.memory, pace.launch * floor_s, exp(r), kind)
         least_s = max(datasheet_s * min(1.0, exp(r)), memory_s if kernel.bytes > CACHE_BYTES else 0.0)
-        return replace(time, seconds=max(time.seconds, least_s), table=found.table, outside=not inside)
+        beyond = "" if inside else table.beyond(found.point)
+        return replace(time, seconds=max(time.seconds, least_s), table=found.table, outside=not inside, beyond=beyond)
 
 
 def _timed(compute_s: float, memory_s: float, launch_s: float, factor: float, provenance: Provenance) -> KernelTime:

@@ -34,9 +34,9 @@ class Grid:
             size, part = len(axis), 0.0
             low = bisect_right(axis, value) - 1
             if low < 0:
-                low, inside = 0, inside and value >= axis[0] * (1 - _SLACK)
+                low, inside = 0, inside and value >= axis[0] * (1 - SLACK)
             elif low == size - 1:
-                inside = inside and value <= axis[-1] * (1 + _SLACK)
+                inside = inside and value <= axis[-1] * (1 + SLACK)
             elif value != axis[low]:
                 part = (log(value) - logs[low]) / (logs[low + 1] - logs[low])
             corners = [corner * size + low for corner in corners]
@@ -46,5 +46,5 @@ class Grid:
         return sum(map(mul, weights, map(self.values.item, corners))), inside
 
 
-_SLACK = 1e-9
+SLACK = 1e-9
 """Rounding of a coordinate at an edge, as a fraction."""

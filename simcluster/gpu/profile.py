@@ -8,11 +8,12 @@ datasheet whose rates were changed: what is measured is an efficiency, not a tim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from simcluster.gpu.grid import Grid
+from simcluster.gpu.grid import SLACK, Grid
+from simcluster.units import show_count
 
 AXES: Mapping[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
@@ -40,6 +41,15 @@ class Table:
     grid: Grid
     rows: int
     error: float | None
+
+    def beyond(self, point: Sequence[float]) -> str:
+        """By which of its coordinates a point lies beyond the table's edge, and where that is; "" if none."""
+        found = []
+        for name, value, axis in zip(self.axes, point, self.grid.axes, strict=True):
+            edge, way = (axis[-1], "up to") if value > axis[-1] else (axis[0], "from")
+            if not axis[0] * (1 - SLACK) <= value <= axis[-1] * (1 + SLACK):
+                found.append(f"{name} {show_count(value)}, measured {way} {show_count(edge)}")
+        return "; ".join(found)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, json_option, set_option, style_option
+from simcluster.cli.options import fold_option, html_option, json_option, set_option, style_option
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @fold_option
 @click.option("--sensitivities/--no-sensitivities", "thorough", default=None,
               help="What 10 % more of each resource buys [default: where runs are short].")  # fmt: skip
+@html_option
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw what every column's latency is made of.")  # fmt: skip
 def command(
@@ -33,6 +34,7 @@ def command(
     style_name: str,
     fold: Fold,
     thorough: bool | None,
+    page: Path | None,
     plot: Path | None,
 ) -> int:
     """Put each SCENARIO under its own plan and under every --plan side by side, and say why one is faster.
@@ -46,6 +48,8 @@ def command(
 
     if plot is not None:
         refuse_unwritable(plot)
+    if page is not None:
+        place.refuse_page(page)
     sources = [Source(text=read_text(path), origin=path) for path in scenarios]
     columns = compare(sources, plans, overrides=overrides, fold=fold, thorough=thorough)
     if plot is not None:
@@ -54,5 +58,10 @@ def command(
         place.make_folder(plot.parent)
         style.save(compare_chart.draw(columns, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)
+    if page is not None:
+        from simcluster.report.html.compare import compared
+        from simcluster.report.html.page import html
+
+        place.write_page(page, html(compared(columns)))
     click.echo(machine.comparison_json(columns) if as_json else comparison.comparison(columns))
     return 0 if any(one.ran for one in columns) else 1

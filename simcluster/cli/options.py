@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -39,3 +40,7 @@ def fold_option(function: F) -> F:
         "--fold", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
         help="auto replays GPUs with equal work once, off every GPU for itself: slower, the same numbers.",
     )(function)  # fmt: skip
+
+
+html_option = click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
+                           help="Write a page that opens without a network.")  # fmt: skip

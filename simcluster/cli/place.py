@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
+
 from simcluster.errors import InputError, Mistake
 
 
@@ -13,6 +15,20 @@ def refuse_unwritable(path: Path) -> None:
     if path.is_dir():
         raise InputError(Mistake(what="is a folder; name a file", origin=str(path)))
     _refuse_folder(path.parent, path)
+
+
+def refuse_page(path: Path) -> None:
+    """InputError if a page could not be written at `path`."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(Mistake(what=f"{path.name!r:.60} is no page; end it in .html", origin="--html"))
+    refuse_unwritable(path)
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page, its folder too where there is none."""
+    make_folder(path.parent)
+    write_text(path, html)
+    click.echo(f"page: {path}", err=True)
 
 
 def make_folder(path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
+from simcluster.cli import place
+from simcluster.cli.options import fold_option, html_option, json_option, scenario_argument, set_option
 from simcluster.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @set_option
 @json_option
 @fold_option
+@html_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
 @click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
 @click.option(
@@ -34,6 +36,7 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
     fold: Fold,
+    page: Path | None,
     out: Path | None,
     advise: bool | None,
     draws: int | None,
@@ -51,6 +54,8 @@ def command(
     from simcluster.study.remedies import remedies
     from simcluster.study.slowdown import slowdown
 
+    if page is not None:
+        place.refuse_page(page)
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
@@ -62,13 +67,18 @@ def command(
     healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
         folder.write(out, compiled, result, allowed, spread, healthy)
+    from simcluster.study.advice import advise as find_advice
+
+    wanted = result.fits and advise is not False and not (as_json and page is None)
+    changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
+    if page is not None:
+        from simcluster.report.html.page import html
+        from simcluster.report.html.run import page as page_of
+
+        place.write_page(page, html(page_of(result, changes)))
     if as_json:
         click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1
-    from simcluster.study.advice import advise as find_advice
-
-    wanted = result.fits and advise is not False
-    changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
     click.echo(text.summary(result, changes, allowed, healthy))
     if spread is not None:
         from simcluster.report.uncertainty import uncertainty

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import json_option, scenario_argument, set_option, style_option
+from simcluster.cli.options import html_option, json_option, scenario_argument, set_option, style_option
 from simcluster.cli.progress import progress
 from simcluster.errors import InputError, Mistake
 
@@ -37,6 +37,7 @@ TOP = 10
 @click.option("--uncertainty", "draws", type=click.IntRange(1, 10_000), metavar="N",
               help="How often the best plans win in N draws of the uncertain hardware.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes [default: one per core].")
+@html_option
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw latency against throughput per GPU, with the Pareto front.")  # fmt: skip
 def command(
@@ -55,6 +56,7 @@ def command(
     batches: str | None,
     draws: int | None,
     workers: int | None,
+    page: Path | None,
     plot: Path | None,
 ) -> int:
     """Try every combination of tp, pp, cp, dp, ep and etp on SCENARIO's GPUs; rank those that fit.
@@ -70,6 +72,8 @@ def command(
 
     if plot is not None:
         refuse_unwritable(plot)
+    if page is not None:
+        place.refuse_page(page)
     asked = limits(
         max_latency_s=_bound("--max-latency", "latency_s", max_latency),
         min_throughput_tokens_per_s=_bound("--min-throughput", "throughput_tokens_per_s", min_throughput),
@@ -92,6 +96,11 @@ def command(
         place.make_folder(plot.parent)
         style.save(pareto.draw(found, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)
+    if page is not None:
+        from simcluster.report.html.page import html
+        from simcluster.report.html.search import searched
+
+        place.write_page(page, html(searched(found, ranking.answer(found))))
     click.echo(machine.ranking_json(found, top) if as_json else ranking.text(found, top or TOP))
     return 0 if found.feasible else 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option, style_option
+from simcluster.cli.options import fold_option, html_option, json_option, scenario_argument, set_option, style_option
 from simcluster.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Keep finished points and results.csv in DIR; the same DIR resumes.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes [default: one per core].")
+@html_option
 @click.option("--plot", "plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Draw latency, throughput, MFU and exposed communication; over cluster.nodes: scaling.")  # fmt: skip
 def command(
@@ -37,6 +38,7 @@ def command(
     over: tuple[str, ...],
     out: Path | None,
     workers: int | None,
+    page: Path | None,
     plot: Path | None,
 ) -> int:
     """Simulate SCENARIO at every point of a grid.
@@ -52,6 +54,8 @@ def command(
     axes = [parse_axis(axis) for axis in over]
     if plot is not None:
         refuse_unwritable(plot)
+    if page is not None:
+        place.refuse_page(page)
     points(axes)
     source = read_text(scenario)
     if out is not None:
@@ -76,5 +80,10 @@ def command(
         chart = scaling_chart if table.swept[0] == "cluster.nodes" else sweep_chart
         style.save(chart.draw(table, style.LOOKS[style_name]), plot)
         click.echo(f"figure: {plot}", err=True)
+    if page is not None:
+        from simcluster.report.html.page import html
+        from simcluster.report.html.sweep import swept
+
+        place.write_page(page, html(swept(table)))
     click.echo(machine.table_json(table) if as_json else listing.table(table))
     return 0 if valid else 2

@@ -43,6 +43,11 @@ def _answer(found: Ranking) -> str:
     return f"{fill(told)}\n\nRun it with {sets}"
 
 
+def answer(found: Ranking) -> tuple[str, ...]:
+    """The same in paragraphs that no terminal has wrapped."""
+    return tuple(" ".join(part.split()) for part in _answer(found).split("\n\n"))
+
+
 def _gain(found: Ranking, best: Ranked) -> str:
     """`2.29 x as fast as`, by the objective."""
     values = [float(getattr(row, MERITS[found.objective])) for row in (best, found.asked)]

@@ -1,0 +1,88 @@
+// Points and lines as SVG: every mark can be reached by Tab and tells its values.
+function plot(figure, held, inside) {
+  const box = make("div", {}, figure);
+  function draw() {
+    box.replaceChildren();
+    const width = Math.max(box.clientWidth, 280), height = Math.min(420, Math.max(260, width * 0.5));
+    const edge = { left: 74, right: 14, top: 12, bottom: 46 };
+    const svg = make("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "group",
+      "aria-label": figure.getAttribute("aria-label") }, box);
+    const [x, y] = [held.x, held.y].map((axis, vertical) => {
+      const logs = axis.log && axis.low > 0, map = logs ? Math.log10 : Number;
+      let low = map(axis.low), high = map(axis.high);
+      if (high <= low) { low -= 0.5; high += 0.5; }
+      const pad = (high - low) * 0.05;
+      low = axis.zero ? 0 : low - pad;
+      high += pad;
+      const room = vertical ? height - edge.top - edge.bottom : width - edge.left - edge.right;
+      const at = (value) => (map(value) - low) / (high - low) * room;
+      const marks = (logs ? powers(low, high) : ticks(low, high, vertical ? 5 : Math.max(2, width / 130)));
+      return { marks: axis.names ? axis.names.map((_, i) => i) : marks, name: axis.names ? (i) => axis.names[i] :
+        (value) => quantity(value, axis.measure), at: vertical ? (v) => height - edge.bottom - at(v) :
+        (v) => edge.left + at(v) };
+    });
+    for (const mark of x.marks) {
+      make("line", { class: "axis", x1: x.at(mark), x2: x.at(mark), y1: edge.top, y2: height - edge.bottom }, svg);
+      make("text", { x: x.at(mark), y: height - edge.bottom + 17, "text-anchor": "middle" }, svg, x.name(mark));
+    }
+    for (const mark of y.marks) {
+      make("line", { class: "axis", x1: edge.left, x2: width - edge.right, y1: y.at(mark), y2: y.at(mark) }, svg);
+      make("text", { x: edge.left - 8, y: y.at(mark) + 4, "text-anchor": "end" }, svg, y.name(mark));
+    }
+    make("text", { x: width - edge.right, y: height - 8, "text-anchor": "end" }, svg, held.x.name);
+    make("text", { x: 2, y: 11 }, svg, held.y.name);
+    inside(svg, x, y);
+  }
+  redraws.push(draw);
+  draw();
+}
+
+function powers(low, high) {
+  const found = [], dense = high - low < 1.6 ? [1, 2, 5] : [1];
+  for (let power = Math.floor(low); power <= high; power++)
+    for (const each of dense)
+      if (Math.log10(each) + power >= low && Math.log10(each) + power <= high) found.push(each * 10 ** power);
+  return found;
+}
+
+function telling(node, text) {
+  node.setAttribute("tabindex", 0);
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", text.replaceAll("\n", ", "));
+  node.addEventListener("pointerenter", (event) => showTip(text, event.clientX, event.clientY));
+  node.addEventListener("pointerleave", hideTip);
+  node.addEventListener("focus", () => {
+    const box = node.getBoundingClientRect();
+    showTip(text, box.right, box.bottom);
+  });
+  node.addEventListener("blur", hideTip);
+}
+
+function points(figure, held) {
+  plot(figure, held, (svg, x, y) => {
+    for (const one of held.points)
+      telling(make("circle", { class: "dot " + one.role, cx: x.at(one.x), cy: y.at(one.y), r: one.role ? 6 : 3.5 }, svg),
+        one.text);
+  });
+  legend(figure, held.legend);
+}
+
+function lines(figure, held) {
+  const hues = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a900", "#8ca5b5"];
+  plot(figure, held, (svg, x, y) => {
+    held.lines.forEach((line, number) => {
+      const hue = hues[number % hues.length], known = line.points.filter((one) => one.y !== null);
+      const path = known.map((one, i) => (i ? "L" : "M") + x.at(one.x) + " " + y.at(one.y)).join("");
+      make("path", { class: "line", d: path, stroke: hue }, svg);
+      for (const one of known)
+        telling(make("circle", { cx: x.at(one.x), cy: y.at(one.y), r: 4.5, fill: hue }, svg), one.text);
+    });
+  });
+  if (held.lines.length > 1) legend(figure, held.lines.map((line, i) => [line.name, hues[i % hues.length]]));
+}
+
+const drawings = { timeline, points, lines };
+for (const figure of document.querySelectorAll("figure[data-chart]")) {
+  const one = data[Number(figure.dataset.chart)];
+  drawings[one.chart](figure, one.data);
+}

@@ -1,0 +1,98 @@
+"""The spans of a timeline as a page's script reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simcluster.report.html.blocks import Chart
+from simcluster.timeline.limit import LIMITS
+from simcluster.timeline.result import Result
+from simcluster.timeline.timeline import Operation, Timeline
+from simcluster.units import plural, show_bytes, show_flop, show_seconds
+
+MOST_TRACKS = 8
+"""Classes of ranks shown."""
+
+MOST_SPANS = 60_000
+"""Spans shown; a page stays below two megabytes."""
+
+SHOWN = 400
+"""Spans of a lane in the window that a page opens with."""
+
+LANES = ("compute", "communication", "exchange", "send")
+
+HUES = {
+    "compute": ("computing", "kernels"),
+    "all_to_all": ("exchange", "all-to-all"),
+    "all_reduce": ("communicating", "all-reduce"),
+    "all_gather": ("gather", "all-gather"),
+    "reduce_scatter": ("scatter", "reduce-scatter"),
+    "send_recv": ("send", "send"),
+    "broadcast": ("other", "broadcast"),
+}
+"""Colour in page.css and name of each kind of operation."""
+
+
+def chart(result: Result) -> Chart:
+    """What the first ranks of a few classes run: their first step, as far as it can be shown."""
+    timeline = result.timeline
+    assert timeline is not None
+    tracks = range(min(len(timeline.tracks), MOST_TRACKS))
+    chosen = np.flatnonzero((timeline.track < len(tracks)) & (timeline.step == 0))
+    order = chosen[np.argsort(timeline.start_s[chosen], kind="stable")][:MOST_SPANS]
+    lanes = [lane for track in tracks for lane in _lanes(timeline, track, order)]
+    kinds = dict.fromkeys(operation.kind for operation in timeline.operations)
+    ends = [lane["start"][min(SHOWN, len(lane["start"])) - 1] for lane in lanes]
+    end_s = max(lane["start"][-1] + lane["length"][-1] for lane in lanes)
+    data = {
+        "end_s": end_s,
+        "window": [0, max(max(ends), end_s / 50) if ends else end_s],
+        "lanes": lanes,
+        "operations": [_operation(one) for one in timeline.operations],
+        "legend": [[HUES[kind][1], HUES[kind][0]] for kind in kinds],
+    }
+    classes = ", ".join(f"rank {timeline.tracks.first[track]} for {timeline.tracks.count[track]:,}" for track in tracks)
+    told = [f"Equal ranks are drawn once ({classes})."]
+    if len(timeline.tracks) > len(tracks):
+        told.append(f"{plural(len(timeline.tracks) - len(tracks), 'more class')} of ranks are not drawn.")
+    if timeline.steps > 1:
+        told.append(f"The first of {timeline.steps} steps.")
+    if len(chosen) > len(order):
+        told.append(f"The first {len(order):,} of {len(chosen):,} spans.")
+    told.append("Drag or arrow keys move, + and - zoom (the wheel too, once the timeline has the focus), 0 shows all.")
+    label = f"Timeline of {plural(len(lanes), 'stream')}, {show_seconds(end_s)} long"
+    return Chart(title="Timeline", chart="timeline", data=data, label=label, note=" ".join(told))
+
+
+def _lanes(timeline: Timeline, track: int, rows: np.ndarray[Any, np.dtype[np.int64]]) -> list[dict[str, Any]]:
+    mine = rows[timeline.track[rows] == track]
+    lane_of = np.array([LANES.index(_lane(operation)) for operation in timeline.operations])[timeline.operation[mine]]
+    found: list[dict[str, Any]] = []
+    for number, name in enumerate(LANES):
+        own = mine[lane_of == number]
+        if len(own):
+            start, finish = timeline.start_s[own], timeline.finish_s[own]
+            found.append(
+                {
+                    "name": f"{timeline.tracks.first[track]} {name}",
+                    "start": [float(f"{value:.9g}") for value in start],
+                    "length": [float(f"{value:.6g}") for value in finish - start],
+                    "operation": timeline.operation[own].tolist(),
+                }
+            )
+    return found
+
+
+def _lane(operation: Operation) -> str:
+    if operation.kind == "compute":
+        return "compute"
+    return {"ep": "exchange", "pp": "send"}.get(operation.axis or "", "communication")
+
+
+def _operation(one: Operation) -> dict[str, object]:
+    sent = "HBM" if one.kind == "compute" else "sent"
+    facts = [f"{show_flop(one.flops)}" if one.flops else "", f"{show_bytes(one.bytes)} {sent}" if one.bytes else ""]
+    facts += [f"{HUES[one.kind][1]}, {one.algorithm}" if one.algorithm else "", f"limited by {LIMITS[one.bound]}"]
+    return {"name": one.name, "layer": one.layer, "hue": HUES[one.kind][0], "facts": [fact for fact in facts if fact]}

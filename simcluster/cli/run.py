@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
-from simcluster.cli.progress import progress
+from simcluster.cli.options import fold_option, json_option, quiet_answer_option, scenario_argument, set_option
+from simcluster.cli.progress import progress, waiting
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @scenario_argument
 @set_option
 @json_option
+@quiet_answer_option
 @fold_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
 @click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
@@ -33,6 +35,7 @@ def command(
     scenario: str,
     overrides: tuple[str, ...],
     as_json: bool,
+    quiet: bool,
     fold: Fold,
     out: Path | None,
     advise: bool | None,
@@ -46,6 +49,7 @@ def command(
     from simcluster.cli import folder
     from simcluster.pipeline import simulate
     from simcluster.report import machine, text
+    from simcluster.report.verdict import in_a_line
     from simcluster.scenario.compile import load
     from simcluster.study.capacity import capacity
     from simcluster.study.remedies import remedies
@@ -54,26 +58,37 @@ def command(
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
-    result, allowed = simulate(compiled, fold=fold), capacity(compiled)
-    if not result.fits:
-        found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
-        allowed = replace(allowed, remedies=found)
+    with waiting("simulating"):
+        result = simulate(compiled, fold=fold)
+    if quiet and not as_json and out is None:
+        click.echo(in_a_line(result))
+        return 0 if result.fits else 1
+    with waiting("asking what fits"):
+        allowed = capacity(compiled)
+        if not result.fits:
+            found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
+            allowed = replace(allowed, remedies=found)
     spread = None if draws is None else _spread(compiled, result, draws, fold)
-    healthy = slowdown(compiled, result, fold=fold)
+    with waiting("simulating without faults"):
+        healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
         folder.write(out, compiled, result, allowed, spread, healthy)
     if as_json:
         click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1
+    if quiet:
+        click.echo(in_a_line(result))
+        return 0 if result.fits else 1
     from simcluster.study.advice import advise as find_advice
 
     wanted = result.fits and advise is not False
-    changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
-    click.echo(text.summary(result, changes, allowed, healthy))
+    with waiting("trying changes"):
+        changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
+    put(text.summary(result, changes, allowed, healthy))
     if spread is not None:
         from simcluster.report.uncertainty import uncertainty
 
-        click.echo(f"\n{uncertainty(spread)}")
+        put(f"\n{uncertainty(spread)}")
     return 0 if result.fits else 1
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option, style_option
-from simcluster.cli.progress import progress
+from simcluster.cli.options import fold_option, json_option, quiet_option, scenario_argument, set_option, style_option
+from simcluster.cli.progress import note, progress
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @scenario_argument
 @set_option
 @json_option
+@quiet_option
 @style_option
 @fold_option
 @click.option("--over", "over", multiple=True, required=True, metavar="PATH=V1,V2,…",
@@ -75,6 +77,6 @@ def command(
         place.make_folder(plot.parent)
         chart = scaling_chart if table.swept[0] == "cluster.nodes" else sweep_chart
         style.save(chart.draw(table, style.LOOKS[style_name]), plot)
-        click.echo(f"figure: {plot}", err=True)
-    click.echo(machine.table_json(table) if as_json else listing.table(table))
+        note(f"figure: {plot}")
+    put(machine.table_json(table) if as_json else listing.table(table), plain=as_json)
     return 0 if valid else 2

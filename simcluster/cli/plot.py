@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @quiet_option
 @style_option
 @fold_option
-@click.option("--kind", type=click.Choice(KINDS), default="utilization", show_default=True, help="Which figure.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), default="utilization", show_default=True, metavar="KIND", help="Which figure."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Where to write it [default: KIND.png].")  # fmt: skip
 @click.option(

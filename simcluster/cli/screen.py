@@ -13,6 +13,9 @@ import click
 LEAST = 40
 """Characters of the narrowest window that text is fitted to."""
 
+WRAPPED = 90
+"""Characters past which a line was ended by wrapping."""
+
 _RULE = re.compile(r"(=+|-{3,})")
 _BAR = re.compile(r"█+")
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
@@ -47,19 +50,54 @@ def _fitted(block: str, width: int) -> str:
     lines = block.split("\n")
     if max(map(len, lines)) <= width:
         return block
-    prose = not any(line.startswith(" ") or _GAP.search(line) or _RULE.fullmatch(line) for line in lines)
-    if prose and not block.startswith(("ok  ", "FAIL")):
+    if not any(line.startswith(" ") or _GAP.search(line) or _RULE.fullmatch(line) for line in lines):
         return textwrap.fill(" ".join(lines), width)
-    return "\n".join(_folded(line, width) for line in lines)
+    titled = len(lines) > 1 and _RULE.fullmatch(lines[1]) is not None
+    head, rows = (lines[:2], lines[2:]) if titled else ([], _joined(lines))
+    starts = _starts(rows)
+    if len(starts) > 3 and starts[-1] > width - LEAST // 2:
+        rows = _parted(rows, starts, width)
+    indent = max((start for start in starts if start <= width - LEAST // 2), default=0)
+    return "\n".join([*head, *(_folded(row, indent, width) for row in rows)])
 
 
-def _folded(line: str, width: int) -> str:
-    """A line whose last column goes on below itself; where that would be too narrow, a little from the left."""
+def _joined(lines: list[str]) -> list[str]:
+    """Hanging lines of a wrapped text put back onto the line they hang from."""
+    found = lines[:1]
+    for line in lines[1:]:
+        hangs = line.startswith("    ") and _GAP.search(line) is None and len(found[-1]) > WRAPPED
+        found = [*found[:-1], f"{found[-1]} {line.strip()}"] if hangs else [*found, line]
+    return found
+
+
+def _starts(rows: list[str]) -> list[int]:
+    """Where columns begin: after two characters that are blank in every row."""
+    longest = max(map(len, rows))
+    used = [any(row[at : at + 1].strip() for row in rows) for at in range(longest)]
+    return [0, *(at for at in range(2, longest) if used[at] and not used[at - 1] and not used[at - 2])]
+
+
+def _parted(rows: list[str], starts: list[int], width: int) -> list[str]:
+    """A table too wide for the window as several below each other, each with the first column."""
+    columns = [[row[start:end] for row in rows] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    wide = [max(map(len, column)) for column in columns]
+    parts, room = [[0]], 0
+    for at in range(1, len(columns)):
+        if at > 1 and room + wide[at] > width:
+            parts.append([0])
+        room = wide[at] + (room if len(parts[-1]) > 1 else wide[0])
+        parts[-1].append(at)
+    tables = [["".join(columns[at][row] for at in part).rstrip() for row in range(len(rows))] for part in parts]
+    return [line for table in tables for line in (*table, "")][:-1]
+
+
+def _folded(line: str, indent: int, width: int) -> str:
+    """A line whose last column goes on below itself."""
     if len(line) <= width:
         return line
-    gaps = [gap.end() for gap in _GAP.finditer(line) if gap.end() <= width - LEAST // 2]
-    indent = gaps[-1] if gaps else len(line) - len(line.lstrip())
-    body = textwrap.wrap(line[indent:], width - indent, drop_whitespace=True, break_on_hyphens=False) or [""]
+    if line[:indent].strip() and not line[max(indent - 2, 0) : indent].isspace():
+        indent = 0
+    body = textwrap.wrap(line[indent:], width - indent, break_on_hyphens=False)
     return line[:indent] + ("\n" + " " * indent).join(body)
 
 

@@ -164,8 +164,8 @@ def _model(name: str) -> str:
 def _plan(plan: str, gpus: int) -> str:
     head = (
         "How the model is cut over the GPUs: TP cuts each layer's matrices, PP makes stages of layers, CP cuts "
-        f"sequences, EP shares out experts, DP copies; what is left of the {gpus} GPUs becomes copies. "
-        "A name, or degrees such as {tp: 2, ep: 8}. A name with EP has two readings, and `run` says which one was taken."
+        f"sequences, EP shares out experts, DP copies; what is left of the {gpus} GPUs becomes copies. A "
+        "name, or degrees such as {tp: 2, ep: 8}. A name with EP has two readings, and `run` says which one was taken."
     )
     return f"{_headed(head)}\nplan: {plan}"
 

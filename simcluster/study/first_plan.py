@@ -24,10 +24,10 @@ def first_plan(*, model: str, cluster: str, phase: Phase, gpus: int | None) -> t
     sizes = [gpus] if gpus is not None else [per_node << power for power in range(MOST_NODES.bit_length())]
     for size in sizes:
         nodes_of(cluster, size)
+        text = starter(model=model, cluster=cluster, gpus=size, phase=phase, plan="TP1")
         for plan in _plans(model, size):
-            text = starter(model=model, cluster=cluster, gpus=size, phase=phase, plan=plan)
             try:
-                if memory_fraction(compile_text(text, "starter")) <= 1:
+                if memory_fraction(compile_text(text, "starter", [f"plan={plan}"])) <= 1:
                     return size, plan
             except InputError as error:
                 if any(not mistake.path.startswith(("plan", "workload")) for mistake in error.mistakes):

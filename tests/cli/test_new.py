@@ -126,7 +126,7 @@ def test_a_file_that_is_there_stays_unless_forced(tmp_path: Path) -> None:
         (("--cluster", "dgx-h10"), "did you mean dgx-h100?"),
         (("--gpus", "12"), "use 8 or 16"),
         (("--plan", "EP8_XP2"), "write it like EP64_TP2_PP1"),
-        (("--plan", "EP8_TP2", "--gpus", "8"), "16 GPUs"),
+        (("--plan", "TP16", "--gpus", "8"), "16 GPUs"),
         (("--plan", "EP16"), "experts"),
         (("--model", "deepseek-v3", "--cluster", "dgx-a100"), "no peak for fp8_block"),
         (("--model", "llama-3.1-405b", "--gpus", "8"), "no plan for 8 GPUs of dgx-h100 holds llama-3.1-405b"),

@@ -50,15 +50,23 @@ def _fitted(block: str, width: int) -> str:
     lines = block.split("\n")
     if max(map(len, lines)) <= width:
         return block
-    if not any(line.startswith(" ") or _GAP.search(line) or _RULE.fullmatch(line) for line in lines):
-        return textwrap.fill(" ".join(lines), width)
-    titled = len(lines) > 1 and _RULE.fullmatch(lines[1]) is not None
+    titled = len(lines) > 2 and _RULE.fullmatch(lines[1]) is not None
     head, rows = (lines[:2], lines[2:]) if titled else ([], _joined(lines))
+    if not any(row.startswith(" ") or _GAP.search(row) for row in rows):
+        return "\n".join([*head, *(textwrap.fill(line, width) for line in _paragraphs(rows))])
     starts = _starts(rows)
     if len(starts) > 3 and starts[-1] > width - LEAST // 2:
         rows = _parted(rows, starts, width)
     indent = max((start for start in starts if start <= width - LEAST // 2), default=0)
     return "\n".join([*head, *(_folded(row, indent, width) for row in rows)])
+
+
+def _paragraphs(lines: list[str]) -> list[str]:
+    """Lines of prose, those that were ended by wrapping put together again."""
+    found = lines[:1]
+    for before, line in zip(lines, lines[1:], strict=False):
+        found = [*found[:-1], f"{found[-1]} {line}"] if len(before) > WRAPPED else [*found, line]
+    return found
 
 
 def _joined(lines: list[str]) -> list[str]:

@@ -90,6 +90,14 @@ def test_folding_loses_no_word_and_goes_on_below_the_last_column() -> None:
     assert fitted(text, 1000) == text
 
 
+def test_wrapped_prose_is_filled_anew_and_a_list_keeps_its_lines() -> None:
+    prose = "\n".join(["a " * 50 + "end", "b " * 50 + "end", "the last"])
+    folded = fitted(f"Why\n---\n{prose}", 60).splitlines()
+    assert [len(line) > 50 for line in folded[2:-1]] == [True] * len(folded[2:-1])
+    listed = fitted(f"Listed\n------\nfirst: x\nsecond: {'y ' * 40}\nthird: z", 60).splitlines()
+    assert (listed[2], listed[-1]) == ("first: x", "third: z")
+
+
 def test_a_table_of_many_columns_goes_on_in_a_second_one() -> None:
     header = "name    " + "  ".join(f" column{at}" for at in range(10))
     row = "a       " + "  ".join(f"{at:>5} GB" for at in range(10))

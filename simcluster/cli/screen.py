@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
+from itertools import pairwise
 
 import click
 
@@ -64,7 +65,7 @@ def _fitted(block: str, width: int) -> str:
 def _paragraphs(lines: list[str]) -> list[str]:
     """Lines of prose, those that were ended by wrapping put together again."""
     found = lines[:1]
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         found = [*found[:-1], f"{found[-1]} {line}"] if len(before) > WRAPPED else [*found, line]
     return found
 

@@ -6,15 +6,24 @@ from pathlib import Path
 
 import click
 
-from simcluster.cli.options import json_option
+from simcluster.cli.options import catalogue_names, json_option, quiet_option
 from simcluster.cli.progress import progress
+from simcluster.cli.screen import put
 from simcluster.errors import InputError, Mistake
 
 
 @click.command("calibrate")
 @click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
 @json_option
-@click.option("--gpu", "name", required=True, metavar="NAME", help="The catalogue's GPU that was measured.")
+@quiet_option
+@click.option(
+    "--gpu",
+    "name",
+    required=True,
+    metavar="NAME",
+    shell_complete=catalogue_names("gpu"),
+    help="The catalogue's GPU that was measured.",
+)
 @click.option("-o", "--out", "output", type=click.Path(path_type=Path), metavar="PROFILE.npz",
               help="Write the profile there.")  # fmt: skip
 def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
@@ -38,9 +47,9 @@ def command(file: Path, as_json: bool, name: str, output: Path | None) -> int:
         profile_file.write(found.profile, output)
     path = None if output is None else str(output)
     if as_json:
-        click.echo(machine.calibration_json(found.tables, found.roofline, found.gpu, found.notes, path))
+        put(machine.calibration_json(found.tables, found.roofline, found.gpu, found.notes, path), plain=True)
     else:
-        click.echo(calibration_text.calibration(found.tables, found.roofline, found.gpu, found.notes, path))
+        put(calibration_text.calibration(found.tables, found.roofline, found.gpu, found.notes, path))
     return 0
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
+from simcluster.cli.options import fold_option, json_option, quiet_answer_option, scenario_argument, set_option
+from simcluster.cli.progress import waiting
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 @scenario_argument
 @set_option
 @json_option
+@quiet_answer_option
 @fold_option
-def command(scenario: str, overrides: tuple[str, ...], as_json: bool, fold: Fold) -> int:
+def command(scenario: str, overrides: tuple[str, ...], as_json: bool, quiet: bool, fold: Fold) -> int:
     """Check SCENARIO's plan and every line under `expect`, each with its arithmetic.
 
     Exit status 1 if a check or an expectation fails.
@@ -26,6 +29,9 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, fold: Fold
     from simcluster.report import listing, machine
     from simcluster.scenario.compile import load
 
-    result = simulate(load(scenario, overrides), fold=fold)
-    click.echo(machine.check_json(result) if as_json else listing.checks(result.checks))
+    compiled = load(scenario, overrides)
+    with waiting("simulating"):
+        result = simulate(compiled, fold=fold)
+    told = listing.tally(result.checks) if quiet else listing.checks(result.checks)
+    put(machine.check_json(result) if as_json else told, plain=as_json)
     return 0 if all(check.passed for check in result.checks) else 1

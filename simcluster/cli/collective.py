@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import json_option, set_option, style_option
+from simcluster.cli.options import cluster_source, json_option, quiet_option, set_option, style_option
+from simcluster.cli.progress import note, waiting
+from simcluster.cli.screen import put
 from simcluster.errors import InputError, Mistake
 
 if TYPE_CHECKING:
@@ -19,8 +21,16 @@ if TYPE_CHECKING:
 @click.argument("kind")
 @set_option
 @json_option
+@quiet_option
 @style_option
-@click.option("--cluster", "source", required=True, metavar="NAME|FILE", help="A catalogue cluster or a scenario file.")
+@click.option(
+    "--cluster",
+    "source",
+    required=True,
+    metavar="NAME|FILE",
+    shell_complete=cluster_source,
+    help="A catalogue cluster or a scenario file.",
+)
 @click.option("--gpus", required=True, type=click.IntRange(1), help="GPUs that take part, node by node.")
 @click.option("--per-node", type=click.IntRange(1), help="GPUs of every node that take part [default: all].")
 @click.option("--bytes", "sizes", metavar="1MiB,64MiB|8B..1GiB",
@@ -78,7 +88,10 @@ def command(
             cluster=load_cluster(source, gpus, overrides, per_node), kind=kind, gpus=gpus, per_node=per_node,
             tokens_per_rank=tokens, hidden=hidden, top_k=top_k, experts=experts, mode=mode,
         )  # fmt: skip
-        click.echo(machine.value_json("time_s", time_s) if as_json else listing.seconds(f"{kind}, {mode}", time_s))
+        put(
+            machine.value_json("time_s", time_s) if as_json else listing.seconds(f"{kind}, {mode}", time_s),
+            plain=as_json,
+        )
         return 0
     cluster = load_cluster(source, gpus, overrides, per_node)
     question = Question(
@@ -87,18 +100,25 @@ def command(
     if matrix is not None:
         if kind != "all_to_all" or sizes is not None or plot is not None or algorithm != "auto":
             raise InputError("--matrix describes one direct all_to_all; leave --bytes, --algorithm and --plot out")
-        seconds = measure_uneven(question, _matrix(matrix))
-        click.echo(machine.value_json("time_s", seconds) if as_json else listing.seconds("uneven all_to_all", seconds))
+        bytes_between = _matrix(matrix)
+        with waiting("timing"):
+            seconds = measure_uneven(question, bytes_between)
+        put(
+            machine.value_json("time_s", seconds) if as_json else listing.seconds("uneven all_to_all", seconds),
+            plain=as_json,
+        )
         return 0
-    table = measure(question, message_sizes("1KiB..1GiB" if sizes is None else sizes))
+    counted = message_sizes("1KiB..1GiB" if sizes is None else sizes)
+    with waiting("timing"):
+        table = measure(question, counted)
     if plot is not None:
         from simcluster.cli import place
         from simcluster.report.figures import busbw, style
 
         place.make_folder(plot.parent)
         style.save(busbw.draw(table, style.LOOKS[style_name]), plot)
-        click.echo(f"figure: {plot}", err=True)
-    click.echo(machine.table_json(table) if as_json else listing.collective(table))
+        note(f"figure: {plot}")
+    put(machine.table_json(table) if as_json else listing.collective(table), plain=as_json)
     return 0
 
 

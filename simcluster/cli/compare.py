@@ -8,17 +8,35 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, html_option, json_option, set_option, style_option
+from simcluster.cli.options import (
+    fold_option,
+    html_option,
+    json_option,
+    quiet_option,
+    scenario_files,
+    set_option,
+    style_option,
+)
+from simcluster.cli.progress import note, waiting
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
 
 
 @click.command("compare")
-@click.argument("scenarios", metavar="SCENARIO...", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.argument(
+    "scenarios",
+    metavar="SCENARIO...",
+    nargs=-1,
+    required=True,
+    type=click.Path(dir_okay=False),
+    shell_complete=scenario_files,
+)
 @click.option("--plan", "plans", multiple=True, metavar="NAME", help="Another plan of each scenario; may be repeated.")
 @set_option
 @json_option
+@quiet_option
 @style_option
 @fold_option
 @click.option("--sensitivities/--no-sensitivities", "thorough", default=None,
@@ -51,17 +69,18 @@ def command(
     if page is not None:
         place.refuse_page(page)
     sources = [Source(text=read_text(path), origin=path) for path in scenarios]
-    columns = compare(sources, plans, overrides=overrides, fold=fold, thorough=thorough)
+    with waiting("simulating"):
+        columns = compare(sources, plans, overrides=overrides, fold=fold, thorough=thorough)
     if plot is not None:
         from simcluster.report.figures import compare_chart, style
 
         place.make_folder(plot.parent)
         style.save(compare_chart.draw(columns, style.LOOKS[style_name]), plot)
-        click.echo(f"figure: {plot}", err=True)
+        note(f"figure: {plot}")
     if page is not None:
         from simcluster.report.html.compare import compared
         from simcluster.report.html.page import html
 
         place.write_page(page, html(compared(columns)))
-    click.echo(machine.comparison_json(columns) if as_json else comparison.comparison(columns))
+    put(machine.comparison_json(columns) if as_json else comparison.comparison(columns), plain=as_json)
     return 0 if any(one.ran for one in columns) else 1

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
+from simcluster.cli.options import fold_option, json_option, quiet_option, scenario_argument, set_option
 from simcluster.cli.progress import progress
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
               help="What grows, such as cluster.infiniband.bandwidth=100 Gbit/s..10 Tbit/s.")  # fmt: skip
 @set_option
 @json_option
+@quiet_option
 @fold_option
 @click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Relative width of the answer.")
 @click.option("--points", type=click.IntRange(2, 10_000), default=9, show_default=True,
@@ -44,5 +46,5 @@ def command(
     with progress("points") as told:
         found = crossover(read_text(scenario), scenario, between, span, overrides=overrides, tolerance=tolerance,
                           points=points, fold=fold, progress=told)  # fmt: skip
-    click.echo(machine.crossover_json(found) if as_json else crossing.crossover(found))
+    put(machine.crossover_json(found) if as_json else crossing.crossover(found), plain=as_json)
     return 0

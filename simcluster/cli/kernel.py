@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from simcluster.cli.options import json_option
+from simcluster.cli.options import catalogue_names, json_option, quiet_option
+from simcluster.cli.screen import put
 
 _SIZES = {
     "m": "Rows of a gemm: (m, k) x (k, n); of each group of a grouped one.",
@@ -37,7 +38,15 @@ def _size_options(command: click.decorators.FC) -> click.decorators.FC:
 @click.command("kernel")
 @click.argument("kernel")
 @json_option
-@click.option("--gpu", "name", required=True, metavar="NAME", help="A GPU of the catalogue.")
+@quiet_option
+@click.option(
+    "--gpu",
+    "name",
+    required=True,
+    metavar="NAME",
+    shell_complete=catalogue_names("gpu"),
+    help="A GPU of the catalogue.",
+)
 @click.option("--profile", metavar="NAME|FILE.npz", help="Measured kernels, shipped or from `simcluster calibrate`.")
 @click.option("--dtype", default="bf16", show_default=True, help="bf16, fp8, fp8_block, nvfp4, int8, …")
 @click.option("--kv-dtype", help="Number type of the KV cache.")
@@ -60,5 +69,5 @@ def command(
     asked = question(kernel, dtype, sizes)
     given = ", ".join(f"{key} {value}" for key, value in sizes.items() if value is not None)
     table = measure(load_gpu(name, profile), asked, f"{kernel} {dtype} on {name}: {given}")
-    click.echo(machine.row_json(table) if as_json else kernel_text.kernel(table))
+    put(machine.row_json(table) if as_json else kernel_text.kernel(table), plain=as_json)
     return 0

@@ -6,13 +6,17 @@ import errno
 import importlib
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from simcluster.errors import InputError, Mistake, printable
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
+    "new": "Write a commented starter scenario.",
     "run": "Simulate a scenario and print what it gives.",
     "check": "Check a plan and every expectation of a scenario.",
     "show": "Print a scenario as it was understood.",
@@ -25,6 +29,9 @@ COMMANDS = {
     "kernel": "Time one kernel on a GPU: achieved rate, bound, provenance.",
     "calibrate": "Fit your own measured kernels: a profile, and its errors.",
     "collective": "Time one collective on a cluster, as nccl-tests prints it.",
+    "catalog": "List GPUs, clusters and models with their sources.",
+    "schema": "Print the JSON Schema of a scenario, for editors.",
+    "completion": "Print what makes a shell complete all this.",
 }
 
 
@@ -40,6 +47,13 @@ class _Commands(click.Group):
         command = importlib.import_module(f"simcluster.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Commands by name and help, without importing them; options of the group itself."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

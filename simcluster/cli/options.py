@@ -4,13 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from simcluster.scenario.catalogue import Section
+
+MOST_FILES = 200
+"""Files that one completion lists."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Path(dir_okay=False))
+
+def scenario_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """YAML files that complete what is written, also one folder below; where there is none, whatever the shell has."""
+    from glob import escape, iglob
+
+    from click.shell_completion import CompletionItem
+
+    start = escape(incomplete)
+    found = sorted({path for pattern in ("*", "*/*") for path in iglob(f"{start}{pattern}.yaml")})
+    return [CompletionItem(path) for path in found[:MOST_FILES]] or [CompletionItem(incomplete, type="file")]
+
+
+def catalogue_names(section: Section) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes a name of the catalogue."""
+
+    def names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        from simcluster.scenario import catalogue
+
+        return [name for name in catalogue.names(section) if name.startswith(incomplete)]
+
+    return names
+
+
+def cluster_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """A catalogue's cluster, or a scenario file."""
+    from click.shell_completion import CompletionItem
+
+    known = [CompletionItem(name) for name in catalogue_names("cluster")(ctx, param, incomplete)]
+    return known or scenario_files(ctx, param, incomplete)
+
+
+scenario_argument = click.argument(
+    "scenario", metavar="SCENARIO", type=click.Path(dir_okay=False), shell_complete=scenario_files
+)
 """A scenario file; a missing file is reported by the reader, like any other mistake."""
 
 
@@ -44,3 +85,23 @@ def fold_option(function: F) -> F:
 
 html_option = click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
                            help="Write a page that opens without a network.")  # fmt: skip
+
+
+def quiet_option(function: F) -> F:
+    """Kept in the context for `progress`, so that no command needs to pass it on."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_keep_quiet,
+        help="No progress and no notes on stderr, only errors.",
+    )(function)  # fmt: skip
+
+
+def quiet_answer_option(function: F) -> F:
+    """For commands whose answer has a short form, which it takes as `quiet`."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, callback=_keep_quiet, help="The answer in a line; nothing on stderr but errors."
+    )(function)
+
+
+def _keep_quiet(ctx: click.Context, _param: click.Parameter, quiet: bool) -> bool:
+    ctx.meta["simcluster.quiet"] = quiet
+    return quiet

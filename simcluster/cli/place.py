@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import click
-
+from simcluster.cli.progress import note
 from simcluster.errors import InputError, Mistake
 
 
@@ -28,7 +27,7 @@ def write_page(path: Path, html: str) -> None:
     """Write a page, its folder too where there is none."""
     make_folder(path.parent)
     write_text(path, html)
-    click.echo(f"page: {path}", err=True)
+    note(f"page: {path}")
 
 
 def make_folder(path: Path) -> None:

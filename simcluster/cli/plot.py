@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, set_option, style_option
+from simcluster.cli.options import fold_option, quiet_option, scenario_files, set_option, style_option
+from simcluster.cli.progress import waiting
 from simcluster.report.figures import KINDS
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command("plot")
-@click.argument("scenario", metavar="SCENARIO|DIR", type=click.Path())
+@click.argument("scenario", metavar="SCENARIO|DIR", type=click.Path(), shell_complete=scenario_files)
 @set_option
+@quiet_option
 @style_option
 @fold_option
-@click.option("--kind", type=click.Choice(KINDS), default="utilization", show_default=True, help="Which figure.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), default="utilization", show_default=True, metavar="KIND", help="Which figure."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png|svg|pdf",
               help="Where to write it [default: KIND.png].")  # fmt: skip
 @click.option(
@@ -52,7 +56,8 @@ def command(
 
     path = output or Path(f"{kind}.png")
     refuse_unwritable(path)
-    result = _result(scenario, overrides, fold)
+    with waiting("simulating"):
+        result = _result(scenario, overrides, fold)
     if result.timeline is None and kind != "memory":
         click.echo(verdict(result), err=True)
         return 1
@@ -63,7 +68,8 @@ def command(
     from simcluster.report.figures import kinds, style
 
     place.make_folder(path.parent)
-    style.save(kinds.draw(result, kind, style.LOOKS[style_name], ranks or None, layers), path)
+    with waiting("drawing"):
+        style.save(kinds.draw(result, kind, style.LOOKS[style_name], ranks or None, layers), path)
     click.echo(str(path))
     return 0 if result.fits else 1
 

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, html_option, json_option, scenario_argument, set_option
-from simcluster.cli.progress import progress
+from simcluster.cli.options import (
+    fold_option,
+    html_option,
+    json_option,
+    quiet_answer_option,
+    scenario_argument,
+    set_option,
+)
+from simcluster.cli.progress import progress, waiting
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 @scenario_argument
 @set_option
 @json_option
+@quiet_answer_option
 @fold_option
 @html_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
@@ -35,6 +44,7 @@ def command(
     scenario: str,
     overrides: tuple[str, ...],
     as_json: bool,
+    quiet: bool,
     fold: Fold,
     page: Path | None,
     out: Path | None,
@@ -49,6 +59,7 @@ def command(
     from simcluster.cli import folder
     from simcluster.pipeline import simulate
     from simcluster.report import machine, text
+    from simcluster.report.verdict import in_a_line
     from simcluster.scenario.compile import load
     from simcluster.study.capacity import capacity
     from simcluster.study.remedies import remedies
@@ -59,18 +70,26 @@ def command(
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
-    result, allowed = simulate(compiled, fold=fold), capacity(compiled)
-    if not result.fits:
-        found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
-        allowed = replace(allowed, remedies=found)
+    with waiting("simulating"):
+        result = simulate(compiled, fold=fold)
+    if quiet and not as_json and out is None and page is None:
+        click.echo(in_a_line(result))
+        return 0 if result.fits else 1
+    with waiting("asking what fits"):
+        allowed = capacity(compiled)
+        if not result.fits:
+            found = remedies(compiled, lambda changes: load(scenario, [*overrides, *changes]), allowed)
+            allowed = replace(allowed, remedies=found)
     spread = None if draws is None else _spread(compiled, result, draws, fold)
-    healthy = slowdown(compiled, result, fold=fold)
+    with waiting("simulating without faults"):
+        healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
         folder.write(out, compiled, result, allowed, spread, healthy)
     from simcluster.study.advice import advise as find_advice
 
-    wanted = result.fits and advise is not False and not (as_json and page is None)
-    changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
+    wanted = result.fits and advise is not False and (page is not None or not (as_json or quiet))
+    with waiting("trying changes"):
+        changes = find_advice(compiled, result, thorough=advise is True) if wanted else None
     if page is not None:
         from simcluster.report.html.page import html
         from simcluster.report.html.run import page as page_of
@@ -79,11 +98,14 @@ def command(
     if as_json:
         click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1
-    click.echo(text.summary(result, changes, allowed, healthy))
+    if quiet:
+        click.echo(in_a_line(result))
+        return 0 if result.fits else 1
+    put(text.summary(result, changes, allowed, healthy))
     if spread is not None:
         from simcluster.report.uncertainty import uncertainty
 
-        click.echo(f"\n{uncertainty(spread)}")
+        put(f"\n{uncertainty(spread)}")
     return 0 if result.fits else 1
 
 

@@ -7,8 +7,16 @@ from pathlib import Path
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import html_option, json_option, scenario_argument, set_option, style_option
-from simcluster.cli.progress import progress
+from simcluster.cli.options import (
+    html_option,
+    json_option,
+    quiet_answer_option,
+    scenario_argument,
+    set_option,
+    style_option,
+)
+from simcluster.cli.progress import note, progress
+from simcluster.cli.screen import put
 from simcluster.errors import InputError, Mistake
 
 TOP = 10
@@ -19,6 +27,7 @@ TOP = 10
 @scenario_argument
 @set_option
 @json_option
+@quiet_answer_option
 @style_option
 @click.option("--objective", type=click.Choice(["latency", "throughput", "cost"]), default="latency", show_default=True,
               help="What is best; cost is GPU-hours per million tokens.")  # fmt: skip
@@ -44,6 +53,7 @@ def command(
     scenario: str,
     overrides: tuple[str, ...],
     as_json: bool,
+    quiet: bool,
     style_name: str,
     objective: str,
     top: int | None,
@@ -89,19 +99,20 @@ def command(
     )
     with progress("plans") as told:
         found = search(base, listed, objective=objective, limits=asked, workers=workers, draws=draws or 0,
-                       progress=told)  # fmt: skip
+                       progress=told, listing=told)  # fmt: skip
     if plot is not None and found.feasible:
         from simcluster.report.figures import pareto, style
 
         place.make_folder(plot.parent)
         style.save(pareto.draw(found, style.LOOKS[style_name]), plot)
-        click.echo(f"figure: {plot}", err=True)
+        note(f"figure: {plot}")
     if page is not None:
         from simcluster.report.html.page import html
         from simcluster.report.html.search import searched
 
         place.write_page(page, html(searched(found, ranking.answer(found))))
-    click.echo(machine.ranking_json(found, top) if as_json else ranking.text(found, top or TOP))
+    told_text = ranking.in_a_line(found) if quiet else ranking.text(found, top or TOP)
+    put(machine.ranking_json(found, top) if as_json else told_text, plain=as_json)
     return 0 if found.feasible else 1
 
 

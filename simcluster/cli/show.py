@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from simcluster.cli.options import json_option, scenario_argument, set_option
+from simcluster.cli.options import json_option, quiet_option, scenario_argument, set_option
 
 
 @click.command("show")
 @scenario_argument
 @set_option
 @json_option
+@quiet_option
 @click.option("--placement", is_flag=True, help="Show where every rank sits instead.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write the placement as CSV.")
 def command(scenario: str, overrides: tuple[str, ...], as_json: bool, placement: bool, as_csv: bool) -> int:

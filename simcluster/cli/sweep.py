@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli import place
-from simcluster.cli.options import fold_option, html_option, json_option, scenario_argument, set_option, style_option
-from simcluster.cli.progress import progress
+from simcluster.cli.options import (
+    fold_option,
+    html_option,
+    json_option,
+    quiet_option,
+    scenario_argument,
+    set_option,
+    style_option,
+)
+from simcluster.cli.progress import note, progress
+from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
     from simcluster.replay.run import Fold
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 @scenario_argument
 @set_option
 @json_option
+@quiet_option
 @style_option
 @fold_option
 @click.option("--over", "over", multiple=True, required=True, metavar="PATH=V1,V2,…",
@@ -79,11 +89,11 @@ def command(
         place.make_folder(plot.parent)
         chart = scaling_chart if table.swept[0] == "cluster.nodes" else sweep_chart
         style.save(chart.draw(table, style.LOOKS[style_name]), plot)
-        click.echo(f"figure: {plot}", err=True)
+        note(f"figure: {plot}")
     if page is not None:
         from simcluster.report.html.page import html
         from simcluster.report.html.sweep import swept
 
         place.write_page(page, html(swept(table)))
-    click.echo(machine.table_json(table) if as_json else listing.table(table))
+    put(machine.table_json(table) if as_json else listing.table(table), plain=as_json)
     return 0 if valid else 2

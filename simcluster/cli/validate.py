@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
-from simcluster.cli.options import json_option, style_option
+from simcluster.cli.options import json_option, quiet_option, style_option
+from simcluster.cli.progress import note, waiting
+from simcluster.cli.screen import put
 from simcluster.errors import printable
 
 
 @click.command("validate")
 @json_option
+@quiet_option
 @style_option
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
               help="Score against network.csv, moe.csv, traces.csv and published.csv of DIR instead.")  # fmt: skip
@@ -29,18 +32,19 @@ def command(as_json: bool, style_name: str, data: Path | None, plot: Path | None
 
     if plot is not None:
         refuse_unwritable(plot)
-    found = validate(data)
+    with waiting("comparing with measurements"):
+        found = validate(data)
     if plot is not None:
         from simcluster.report.figures import scatter, style
 
         make_folder(plot.parent)
         style.save(scatter.draw(found.points, style.LOOKS[style_name]), plot)
-        click.echo(f"figure: {plot}", err=True)
+        note(f"figure: {plot}")
     if as_json:
-        click.echo(machine.regimes_json(found.regimes, found.cases))
+        put(machine.regimes_json(found.regimes, found.cases), plain=True)
     else:
         parts = [listing.regimes(found.regimes), listing.cases(found.cases)]
-        click.echo("\n\n".join(part for part in parts if part))
+        put("\n\n".join(part for part in parts if part))
     failed = [row for row in found.cases.rows if row["status"] == "failed"] if data is not None else []
     for row in failed:
         click.echo(printable(f"{data}: {row['id']} cannot be run: {row['reason']}"), err=True)

@@ -21,10 +21,13 @@ def checks(found: Sequence[Check]) -> str:
         mark = "ok  " if check.passed else "FAIL"
         lines.append(f"{mark}  {check.name}  (computed: {check.actual})")
         lines.append(textwrap.fill(check.why, width=110, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    return "\n".join([*lines, "", tally(found)])
+
+
+def tally(found: Sequence[Check]) -> str:
+    """How many of the checks hold."""
     failed = sum(not check.passed for check in found)
-    lines.append("")
-    lines.append(f"{len(found) - failed} of {len(found)} checks hold, {failed} fail.")
-    return "\n".join(lines)
+    return f"{len(found) - failed} of {len(found)} checks hold, {failed} fail."
 
 
 def table(shown: Table) -> str:

@@ -24,6 +24,14 @@ def text(found: Ranking, top: int) -> str:
     return "\n\n".join(parts)
 
 
+def in_a_line(found: Ranking) -> str:
+    """The best plan alone."""
+    best = found.winner
+    if best is None:
+        return f"None of {plural(found.considered, 'plan')} fits in memory."
+    return f"{best.label}: {_time(best)} and {_rate(best)}, the best by {found.objective} of {found.feasible:,} plans."
+
+
 def _answer(found: Ranking) -> str:
     """The best plan, how to run it, and what it gains on the one asked for."""
     best, asked = found.winner, found.asked

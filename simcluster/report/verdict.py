@@ -14,6 +14,17 @@ def unit_of(result: Result) -> str:
     return "generation" if result.generates else "step"
 
 
+def in_a_line(result: Result) -> str:
+    """The answer alone: time, throughput, MFU and memory, or by how much the plan does not fit."""
+    total, capacity, plan = result.memory_total_bytes, result.memory_capacity_bytes, result.identity.plan
+    if result.timeline is None:
+        return f"{plan} does not fit: the fullest GPU needs {show_bytes(total)} and has {show_bytes(capacity)}."
+    shown = {name: metric.show(name, result.metrics[name]) for name in ("latency_s", "throughput_tokens_per_s", "mfu")}
+    latency, throughput, mfu = shown.values()
+    held = show_percent(total / capacity)
+    return f"{plan}: {latency} a {unit_of(result)}, {throughput}, MFU {mfu}, {held} of a GPU's memory."
+
+
 def verdict(result: Result) -> str:
     """What binds this plan, in a sentence or two."""
     total, capacity = result.memory_total_bytes, result.memory_capacity_bytes

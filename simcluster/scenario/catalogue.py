@@ -27,7 +27,8 @@ def names(section: Section) -> tuple[str, ...]:
 
 
 @cache
-def _text(section: Section, name: str) -> str:
+def text(section: Section, name: str) -> str:
+    """The file of a name as it stands, comments and all."""
     package, folder = _FOLDERS[section]
     return resources.files(package).joinpath(folder, f"{name}.yaml").read_text(encoding="utf-8")
 
@@ -40,7 +41,7 @@ def look_up(section: Section, name: str) -> dict[str, Value]:
     known = names(section)
     if name not in known:
         raise ValueError(f"no {section} is called {name!r:.60} in the catalogue{nearest(name, known)}")
-    tree = read(_text(section, name), f"catalogue {section} {name}").root
+    tree = read(text(section, name), f"catalogue {section} {name}").root
     assert isinstance(tree, dict)
     if isinstance(tree.get("gpu"), str):
         tree["gpu"] = look_up("gpu", str(tree["gpu"]))

@@ -16,6 +16,9 @@ from simcluster.study.measure import measure_all
 from simcluster.study.reasons import Told, reasons, states
 from simcluster.timeline.ranking import MERITS, Ranked, Ranking
 
+TOLD_EVERY = 500
+"""Plans judged between two calls of `listing`."""
+
 DIGITS = 9
 """Digits of a number that count: plans that differ in later ones are equally good."""
 
@@ -31,18 +34,24 @@ def search(
     workers: int | None = None,
     draws: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    listing: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ranking:
     """Every plan of `space`: pruned with the reason, or replayed and ranked by `objective` among those within `limits`.
 
     Equally good plans stand in the order of less memory, fewer GPUs, then their degrees.  InputError where the limits
     exclude every plan that fits.  With `draws` the best ones are also compared on so many draws of the uncertain
-    hardware.  `progress` is called with plans replayed and to replay.
+    hardware.  `progress` is called with plans replayed and to replay, `listing` before
+    that with plans judged and to judge.
     """
     if objective not in MERITS:
         raise InputError(Mistake(what=f"unknown objective{nearest(objective, MERITS)}", origin="--objective"))
     own, listed = chosen(scenario), list(candidates(scenario, space))
     every = listed if own in listed else [*listed, own]  # its batch or microbatches may not be listed
-    found = [runnable(scenario, choice) for choice in every]
+    found = []
+    for at, choice in enumerate(every):
+        if at % TOLD_EVERY == 0:
+            listing(at, len(every))
+        found.append(runnable(scenario, choice))
     values = iter(measure_all([one for one in found if isinstance(one, Scenario)], workers, progress))
     rows = [
         one if isinstance(one, Ranked) else measured(scenario, choice, one, next(values))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from simcluster.cli import place
 from simcluster.cli.options import fold_option, json_option, scenario_argument, set_option
 from simcluster.cli.progress import progress
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 @json_option
 @fold_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
+@click.option(
+    "--trace", type=click.Path(path_type=Path), metavar="FILE.json|FILE.json.gz|DIR",
+    help="Write a trace for Perfetto, or in DIR one for each class of ranks for HolisticTraceAnalysis.",
+)  # fmt: skip
 @click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
 @click.option(
     "--uncertainty", "draws", type=click.IntRange(1, 10_000), metavar="N",
@@ -35,6 +40,7 @@ def command(
     as_json: bool,
     fold: Fold,
     out: Path | None,
+    trace: Path | None,
     advise: bool | None,
     draws: int | None,
 ) -> int:
@@ -51,6 +57,8 @@ def command(
     from simcluster.study.remedies import remedies
     from simcluster.study.slowdown import slowdown
 
+    if trace is not None:
+        _refuse_trace(trace)
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
@@ -62,6 +70,8 @@ def command(
     healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
         folder.write(out, compiled, result, allowed, spread, healthy)
+    if trace is not None:
+        _write_trace(trace, result)
     if as_json:
         click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1
@@ -75,6 +85,24 @@ def command(
 
         click.echo(f"\n{uncertainty(spread)}")
     return 0 if result.fits else 1
+
+
+def _refuse_trace(path: Path) -> None:
+    """Complain before the work, not after it."""
+    from simcluster.report.trace import file
+
+    file.refuse(path)
+    place.refuse_unwritable(path / "rank-0.json.gz" if file.is_folder(path) else path)
+
+
+def _write_trace(path: Path, result: Result) -> None:
+    """Of a plan that does not fit there is nothing to write, and `run` ends with 1 anyway."""
+    from simcluster.report.trace import file
+
+    if result.timeline is None:
+        click.echo(f"no trace in {path}: the plan does not fit in memory, so there is no timeline", err=True)
+        return
+    file.write(result, path)
 
 
 def _spread(scenario: Scenario, result: Result, draws: int, fold: Fold) -> Uncertainty | None:

@@ -26,8 +26,8 @@ class Operation:
     `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what takes most of it (compute,
     memory, launch, latency, or the kind of the fullest wire).  `fixed_s` of it is launch overhead or latency, and
     `pace` what sets the pace of the rest: compute, memory, or the kind of the fullest wire.  It stands for `times` such
-    runs of a step.  A collective runs in the groups of an `axis` of the plan.  A kernel that needs what the pipeline stage
-    before sends needs the operation with index `sender`.
+    runs of a step.  A collective runs in the groups of an `axis` of the plan.  `sender` is the index of the send of the
+    pipeline stage before that a kernel needs.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from simcluster.report.trace.file import write
 from simcluster.scenario.compile import compile_text
 from simcluster.timeline.links import classes, mean_use
 from simcluster.timeline.result import Result
+from simcluster.timeline.store import pack, unpack
 from simcluster.timeline.timeline import Timeline
 from tests.edge_helpers import DOES_NOT_FIT, SMALL, changed, named
 from tests.replay.staged_helpers import drawn_staged
@@ -27,7 +29,7 @@ PIPELINE = (
 )
 """Two stages, four microbatches, and a slow GPU that others wait for."""
 
-DRAWN = range(12)
+DRAWN = range(8)
 """Seeds of random scenarios with stages, context ranks, overlap and faults."""
 
 
@@ -45,7 +47,7 @@ def timeline_of(result: Result) -> Timeline:
     return result.timeline
 
 
-@pytest.fixture(params=["small", "pipeline", "every rank", "two batches", *DRAWN], ids=str)
+@pytest.fixture(scope="module", params=["small", "pipeline", "every rank", "two batches", *DRAWN], ids=str)
 def result(request: pytest.FixtureRequest) -> Result:
     match request.param:
         case "small":
@@ -97,7 +99,7 @@ def test_slices_on_a_thread_never_overlap_with_waits_counted(result: Result, tmp
         lanes.setdefault((event["pid"], event["tid"]), []).append((since, since + ns(event["dur"])))
     for spans in lanes.values():
         ordered = sorted(spans)
-        assert all(one[1] <= after[0] for one, after in zip(ordered, ordered[1:], strict=False))
+        assert all(one[1] <= after[0] for one, after in pairwise(ordered))
 
 
 def test_arrows_are_pairs_from_a_send_to_the_kernel_that_needs_it(result: Result, tmp_path: Path) -> None:
@@ -125,6 +127,9 @@ def test_counters_say_what_the_wires_carry_at_every_change(result: Result, tmp_p
     timeline, trace = timeline_of(result), traced(result, tmp_path)
     links, end_ns = timeline.links, round(timeline.end_s * 1e9)
     names = {event["name"] for event in trace.phase("C") if event["pid"] == timeline.ranks}
+    if len(links.time_s) == 0:
+        assert not names
+        return
     assert len(names) == len(classes(links))
     carried = links.bytes_on_wires(timeline.end_s)
     found = []
@@ -178,14 +183,22 @@ def test_memory_is_that_of_the_operations_under_way(result: Result, tmp_path: Pa
 def test_a_slice_says_what_ran_and_what_bound_it(tmp_path: Path) -> None:
     result = result_of(PIPELINE)
     timeline, trace = timeline_of(result), traced(result, tmp_path)
-    events = {(event["args"]["operation"], event["args"].get("layer")): event for event in trace.slices()}
-    for operation in timeline.operations:
-        said = events[operation.name, operation.layer]["args"]
-        assert said["bound"] == operation.bound
-        assert said["bytes"] == pytest.approx(operation.bytes)
-        assert said.get("flops", 0.0) == pytest.approx(operation.flops)
-        assert said.get("algorithm") == operation.algorithm
-        assert said.get("group_axis") == operation.axis
+    said = {
+        (
+            args["operation"],
+            args.get("layer"),
+            args["bound"],
+            args["bytes"],
+            args.get("flops", 0),
+            args.get("algorithm"),
+        )
+        for args in (event["args"] for event in trace.slices())
+    }
+    assert said == {
+        (one.name, one.layer, one.bound, one.bytes, one.flops, one.algorithm) for one in timeline.operations
+    }
+    axes = {args["operation"]: args.get("group_axis") for args in (event["args"] for event in trace.slices())}
+    assert axes == {one.name: one.axis for one in timeline.operations}
     sizes = {
         said["operation"]: said["group_size"] for said in (e["args"] for e in trace.slices()) if "group_size" in said
     }
@@ -242,6 +255,20 @@ def test_the_same_run_gives_the_same_bytes_and_gzip_the_same_text(tmp_path: Path
     assert read(tmp_path / "a.json") == read(tmp_path / "b.json.gz")
 
 
+def test_who_sends_to_whom_is_known_and_kept(tmp_path: Path) -> None:
+    result = result_of(PIPELINE, fold="off")
+    timeline = timeline_of(result)
+    assert timeline.gets_from is not None
+    assert timeline.gets_from.tolist() == [-1] * 4 + list(range(4))  # stages are the outermost axis
+    needs = {one.name: timeline.operations[one.sender].name for one in timeline.operations if one.sender is not None}
+    assert needs == {"norm": "pipeline.send"}
+    (tmp_path / "timeline.npz").write_bytes(pack(result))
+    kept = unpack(tmp_path / "timeline.npz")
+    for name, one in (("a.json", result), ("b.json", kept)):
+        write(one, tmp_path / name)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
 @pytest.mark.parametrize("name", ['a "b" \\ \n\t\0</script><script>', "日本語 🎉 …", "\u2028\x7f\x1b[31m", "{%b}%d"])
 def test_a_hostile_name_stays_text(name: str, tmp_path: Path) -> None:
     source = simulate(compile_text(SMALL, "small.yaml"))
@@ -250,7 +277,7 @@ def test_a_hostile_name_stays_text(name: str, tmp_path: Path) -> None:
 
 
 def test_a_scenario_file_may_have_a_hostile_name(tmp_path: Path) -> None:
-    result = simulate(compile_text(named("</script>\n$x_2$ %s"), "small.yaml"))
+    result = simulate(compile_text(named('</script> "$x_2$" %s'), "small.yaml"))
     assert traced(result, tmp_path).about["simcluster"]["scenario"] == result.identity.scenario
 
 
@@ -291,7 +318,7 @@ def test_perfetto_counts_and_sums_what_the_timeline_holds(ending: str, tmp_path:
         result_of(PIPELINE, fold="off"),
         *(simulate(drawn_staged(seed).scenario) for seed in DRAWN[:3]),
     ]
-    for result in results[: 2 if ending == "json" else None]:
+    for result in results[:1] if ending == "json" else results[1:]:
         timeline, path = timeline_of(result), tmp_path / f"trace.{ending}"
         write(result, path)
         lanes, errors, arrows, counters = perfetto(
@@ -333,7 +360,7 @@ def test_perfetto_shows_names_as_they_are(tmp_path: Path) -> None:
         tmp_path / "trace.json.gz",
         "select name from process where name is not null order by pid",
         "select distinct name from thread where name like 'stream%' order by name",
-        "select distinct display_value from args join slice using (arg_set_id) where key = 'args.group_axis' order by 1",
+        "select distinct display_value from args join slice using (arg_set_id) where key = 'args.group_axis'",
     )
     assert ["wires"] in processes
     assert any("…" in name or name.startswith("rank ") for (name,) in processes)

@@ -96,8 +96,14 @@ def _whole(path: Path, fill: Callable[[Path], None]) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}.", dir=path.parent) as beside:
             part = Path(beside) / path.name
             fill(part)
+            old = Path(beside) / f"{path.name}.old"
             if path.is_dir():
-                os.rename(path, Path(beside) / f"{path.name}.old")
-            os.replace(part, path)
+                os.rename(path, old)
+            try:
+                os.replace(part, path)
+            except BaseException:
+                if old.exists():
+                    os.rename(old, path)
+                raise
     except OSError as error:
         raise InputError(Mistake(what=f"cannot be written: {error.strerror or error}", origin=str(path))) from None

@@ -55,13 +55,13 @@ def facts(operation: Operation, sizes: Mapping[str, int]) -> dict[str, object]:
         "layer": operation.layer,
         "bound": operation.bound,
         "bytes": operation.bytes,
-        "alone_us": round(operation.alone_s * 1e6, 3),
     }
     if operation.stream == "compute":
         known["flops"] = operation.flops
     else:
         known |= {
             "kind": operation.kind,
+            "alone_us": round(operation.alone_s * 1e6, 3),
             "algorithm": operation.algorithm,
             "bytes_nvlink": operation.bytes_nvlink,
             "bytes_infiniband": operation.bytes_infiniband,

@@ -14,6 +14,9 @@ from simcluster.timeline.timeline import Floats, Ints, Timeline
 
 _GIGA = 1e9
 
+_AS_FULL = 1 - 1e-9
+"""Wires whose mean use differs by less are equally full; the first of them is shown."""
+
 
 def memory(lanes: Lanes, tracks: range, resident_bytes: float) -> Iterator[bytes]:
     """Memory of each track in GB wherever it changes: what is there all the time, and the activations of the operation
@@ -67,11 +70,11 @@ def wires(timeline: Timeline, process: int) -> Iterator[bytes]:
     lasts = np.append(np.diff(at) > 0, True)
     for (kind, direction), mask in classes(links).items():
         columns = np.flatnonzero(mask)
-        column = int(columns[np.argmax(used[columns])])
+        column = int(columns[np.argmax(used[columns] >= used[columns].max() * _AS_FULL)])
         rate = np.append(links.rates[links.state, column], 0.0)[lasts] / _GIGA
         changes = np.append(True, np.diff(rate) != 0)
-        name = text(f"{in_words(kind, direction)}: fullest of {int(links.count[mask].sum()):,}")
-        yield from _counter(name + b',"pid":', b"%d" % process, at[lasts][changes], "GB/s", rate[changes])
+        head = text(in_words(kind, direction)) + b',"pid":'
+        yield from _counter(head, b"%d" % process, at[lasts][changes], "GB/s", rate[changes])
 
 
 def _counter(head: bytes, process: bytes | np.ndarray, at: Ints, unit: str, value: Floats) -> Iterator[bytes]:

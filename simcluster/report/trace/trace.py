@@ -22,7 +22,7 @@ def pieces(result: Result, lanes: Lanes, tracks: range) -> Iterator[bytes]:
     wires = timeline.ranks  # a process number that no rank has
     events = chain(
         [_named(lanes, track) for track in tracks],
-        [_process(wires, "wires", wires)],
+        [_process(wires, "the fullest wire of each kind", wires)],
         slices.of(tracks),
         counters.memory(lanes, tracks, resident),
         flows(lanes) if len(tracks) == len(timeline.tracks) else (),
@@ -63,7 +63,7 @@ def _named(lanes: Lanes, track: int) -> bytes:
         place = lanes.place(number, range(track, track + 1))
         if place.stop > place.start:
             tid = number + 1
-            lines.append(_metadata("thread_name", pid, {"name": f"stream {tid}: {stream}"}, tid))
+            lines.append(_metadata("thread_name", pid, {"name": stream}, tid))
             lines.append(_metadata("thread_sort_index", pid, {"sort_index": tid}, tid))
     return b",\n".join(lines)
 

@@ -66,7 +66,10 @@ def refuse(path: Path) -> None:
         return
     if not path.is_dir():
         raise InputError(Mistake(what="is a file; a trace without an ending is a folder", origin=str(path)))
-    foreign = sorted(one.name for one in path.iterdir() if not _is_ours(one.name))
+    try:
+        foreign = sorted(one.name for one in path.iterdir() if not _is_ours(one.name))
+    except OSError as error:
+        raise _cannot(path, error) from None
     if foreign:
         what = f"holds {foreign[0]}, which no trace wrote; name a new folder, or a file .json or .json.gz"
         raise InputError(Mistake(what=what, origin=str(path)))
@@ -106,4 +109,8 @@ def _whole(path: Path, fill: Callable[[Path], None]) -> None:
                     os.rename(old, path)
                 raise
     except OSError as error:
-        raise InputError(Mistake(what=f"cannot be written: {error.strerror or error}", origin=str(path))) from None
+        raise _cannot(path, error) from None
+
+
+def _cannot(path: Path, error: OSError) -> InputError:
+    return InputError(Mistake(what=f"cannot be written: {error.strerror or error}", origin=str(path)))

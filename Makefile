@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+HTA ?= .venv-hta
 DIST ?= dist
 SCENARIO ?= scenarios/ep64_tp2_pp1.yaml
 ARGS ?=
@@ -15,7 +16,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 UV := uv==0.13.9
 
 .DELETE_ON_ERROR:
-.PHONY: setup setup-dev demo test lint types contract notebooks wheel lock goldens pictures bench clean
+.PHONY: setup setup-dev demo test hta lint types contract notebooks wheel lock goldens pictures bench clean
 
 setup: $(RUNTIME)
 setup-dev: $(DEV)
@@ -28,6 +29,10 @@ demo: $(RUNTIME)
 
 test: $(DEV)
 	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
+
+# HolisticTraceAnalysis on our traces.  It weighs half a gigabyte, so it has an environment of its own.
+hta: $(DEV) $(HTA)/.ready
+	SIMCLUSTER_HTA_PYTHON=$(abspath $(HTA)/bin/python) $(BIN)/python -m pytest -m hta tests/report/test_trace_hta.py $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -51,12 +56,13 @@ wheel: $(DEV)
 	$(BIN)/python -m build --wheel --no-isolation --outdir $(DIST) .
 
 # Keeps the pins that still fit. `make lock ARGS=--upgrade` takes the newest of everything.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 lock: | $(BIN)/pip
 	$(PIP) install "$(UV)"
-	$(COMPILE) --group build --output-file requirements.lock
-	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --group build --output-file requirements.lock
+	$(COMPILE) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group hta --output-file requirements-hta.lock
 
 pictures: $(DEV)
 	$(BIN)/python -m tests.report.draw_all
@@ -69,7 +75,7 @@ bench: $(RUNTIME)
 	$(BIN)/python benchmarks/scale.py
 
 clean:
-	rm -rf .venv dist out .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-hta dist out .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------------------------------------------- the set-up
@@ -82,6 +88,11 @@ $(RUNTIME): pyproject.toml requirements.lock | $(BIN)/pip
 
 $(DEV): $(RUNTIME) requirements-dev.lock
 	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(HTA)/.ready: requirements-hta.lock | $(BIN)/pip
+	$(BIN)/python -m venv $(HTA)
+	$(HTA)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements-hta.lock
 	@touch $@
 
 # Debian keeps ensurepip, which a virtual environment needs, in a package of its own.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         search,
         simulate,
         sweep,
+        trace,
         uncertainty,
     )
 
@@ -35,6 +36,7 @@ __all__ = [
     "search",
     "simulate",
     "sweep",
+    "trace",
     "uncertainty",
 ]
 

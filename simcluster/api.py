@@ -12,6 +12,7 @@ from simcluster.gpu.gpu import Gpu
 from simcluster.gpu.question import Size, question
 from simcluster.kernel import kernel_time
 from simcluster.pipeline import Fold, simulate
+from simcluster.report.trace.file import write as write_trace
 from simcluster.scenario.cluster_section import load_cluster, load_gpu
 from simcluster.scenario.compile import load
 from simcluster.scenario.scenario import Scenario
@@ -32,6 +33,7 @@ from simcluster.timeline.comparison import Compared
 from simcluster.timeline.crossover import Crossover
 from simcluster.timeline.interval import Uncertainty
 from simcluster.timeline.ranking import Ranking
+from simcluster.timeline.result import Result
 from simcluster.timeline.table import Table
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "search",
     "simulate",
     "sweep",
+    "trace",
     "uncertainty",
 ]
 
@@ -71,6 +74,16 @@ def sweep(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return run_sweep(read_text(path), str(path), axes, overrides=overrides, folder=folder, workers=workers, fold=fold)
+
+
+def trace(result: Result, path: str | Path) -> None:
+    """Write the timeline of a result as Kineto's Chrome JSON, for Perfetto, chrome://tracing and HolisticTraceAnalysis.
+
+    A file .json or .json.gz has a process for each replayed class of ranks; a folder gets a file for each, named after
+    its first rank, as HolisticTraceAnalysis reads them (set HTA_DISABLE_NS_ROUNDING=1).  InputError where the plan did
+    not fit in memory or nothing can be written there.
+    """
+    write_trace(result, path)
 
 
 def uncertainty(

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 @fold_option
 @html_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the run in DIR.")
+@click.option(
+    "--trace", type=click.Path(path_type=Path), metavar="FILE.json|FILE.json.gz|DIR",
+    help="Write a trace for Perfetto, or in DIR one for each class of ranks for HolisticTraceAnalysis.",
+)  # fmt: skip
 @click.option("--advise/--no-advise", default=None, help="Simulate changes that could help [default: a few, in text].")
 @click.option(
     "--uncertainty", "draws", type=click.IntRange(1, 10_000), metavar="N",
@@ -48,6 +52,7 @@ def command(
     fold: Fold,
     page: Path | None,
     out: Path | None,
+    trace: Path | None,
     advise: bool | None,
     draws: int | None,
 ) -> int:
@@ -67,12 +72,14 @@ def command(
 
     if page is not None:
         place.refuse_page(page)
+    if trace is not None:
+        _refuse_trace(trace)
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
     with waiting("simulating"):
         result = simulate(compiled, fold=fold)
-    if quiet and not as_json and out is None and page is None:
+    if quiet and not as_json and out is None and page is None and trace is None:
         click.echo(in_a_line(result))
         return 0 if result.fits else 1
     with waiting("asking what fits"):
@@ -85,6 +92,8 @@ def command(
         healthy = slowdown(compiled, result, fold=fold)
     if out is not None:
         folder.write(out, compiled, result, allowed, spread, healthy)
+    if trace is not None:
+        _write_trace(trace, result)
     from simcluster.study.advice import advise as find_advice
 
     wanted = result.fits and advise is not False and (page is not None or not (as_json or quiet))
@@ -107,6 +116,24 @@ def command(
 
         put(f"\n{uncertainty(spread)}")
     return 0 if result.fits else 1
+
+
+def _refuse_trace(path: Path) -> None:
+    """Complain before the work, not after it."""
+    from simcluster.report.trace import file
+
+    file.refuse(path)
+    place.refuse_unwritable(path / "rank-0.json.gz" if file.is_folder(path) else path)
+
+
+def _write_trace(path: Path, result: Result) -> None:
+    """Of a plan that does not fit there is nothing to write, and `run` ends with 1 anyway."""
+    from simcluster.report.trace import file
+
+    if result.timeline is None:
+        click.echo(f"no trace in {path}: the plan does not fit in memory, so there is no timeline", err=True)
+        return
+    file.write(result, path)
 
 
 def _spread(scenario: Scenario, result: Result, draws: int, fold: Fold) -> Uncertainty | None:

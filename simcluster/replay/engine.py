@@ -187,7 +187,7 @@ class _Run:
             wired=wired,
         )
         self.network.check_conservation(links, timeline.end_s)
-        return replace(timeline, parties=schedule.party_of_track())
+        return replace(timeline, parties=schedule.party_of_track(), gets_from=schedule.gets_from())
 
     def _waiting(self) -> str:
         """The first few encounters that never ended, with the ranks of their groups."""

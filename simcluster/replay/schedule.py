@@ -144,6 +144,18 @@ class Schedule:
             found[axis] = np.where(mine, before.max(initial=-1) + 1 + parties.of_track, before)
         return found
 
+    def gets_from(self) -> Ints | None:
+        """The track of the stage before whose sends each track gets, -1 in the first stage; None without stages."""
+        if self.program.stages == 1:
+            return None
+        found = np.full(len(self.tracks), -1, dtype=np.int64)
+        for (axis, _), parties in self.parties.items():
+            if axis == "pp":
+                party, first = np.unique(parties.of_track, return_index=True)
+                sender = first[np.searchsorted(party, parties.to_track)]
+                found = np.where(parties.to_track >= 0, sender, found)
+        return found
+
     @cached_property
     def awaited(self) -> frozenset[int]:
         """The kernels somebody waits for."""
@@ -175,6 +187,7 @@ class Schedule:
             fixed_s=self.kernels[index].launch_s,
             pace=self.kernels[index].pace,
             times=compute.times,
+            sender=next((i for i in compute.after if self.program.operations[i].stage != compute.stage), None),
         )
 
     def _bound(self, meeting: Meeting) -> str:

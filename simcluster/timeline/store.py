@@ -25,6 +25,7 @@ _SPANS = ("track", "step", "operation", "arrive_s", "start_s", "finish_s")
 _TRACKS = ("of_rank", "count", "first")
 _WIRING = ("names", "kinds", "owner", "stands_for")
 _CABLES = ("cable", "column", "plain")
+_OPTIONAL = ("node_bytes", "gets_from")
 _LOADS = ("time_s", "state", "rates", "capacity", "count")
 
 
@@ -65,7 +66,8 @@ def pack(result: Result) -> bytes:
         arrays |= {f"party_{axis}": party for axis, party in timeline.parties.items()}
         arrays |= {f"tracks_{name}": getattr(timeline.tracks, name) for name in _TRACKS}
         arrays |= {name: getattr(timeline.wiring, name) for name in _CABLES}
-        arrays |= {"node_bytes": timeline.node_bytes} if timeline.node_bytes is not None else {}
+        for name in _OPTIONAL:
+            arrays |= {name: value} if (value := getattr(timeline, name)) is not None else {}
     buffer = BytesIO()
     np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
     return buffer.getvalue()
@@ -120,9 +122,8 @@ def _timeline(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Timeline
         steps=header["steps"],
         parties={name.removeprefix("party_"): part for name, part in arrays.items() if name.startswith("party_")},
         links=links,
-        node_bytes=arrays.get("node_bytes"),
         folding=Folding(**{**header["folding"], "split_by": tuple(header["folding"]["split_by"])}),
         wired=lambda: wiring,
         segments=tuple(Segment(**segment) for segment in header["segments"]),
-        **columns,
+        **columns | {name: arrays.get(name) for name in _OPTIONAL},
     )

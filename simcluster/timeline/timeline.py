@@ -26,7 +26,8 @@ class Operation:
     `run --json`.  `alone_s` is the time it takes with the wires to itself; `bound` what takes most of it (compute,
     memory, launch, latency, or the kind of the fullest wire).  `fixed_s` of it is launch overhead or latency, and
     `pace` what sets the pace of the rest: compute, memory, or the kind of the fullest wire.  It stands for `times` such
-    runs of a step.  A collective runs in the groups of an `axis` of the plan.
+    runs of a step.  A collective runs in the groups of an `axis` of the plan.  `sender` is the index of the send of the
+    pipeline stage before that a kernel needs.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Operation:
     pace: str = ""
     times: int = 1
     axis: str | None = None
+    sender: int | None = None
 
     @property
     def stream(self) -> Stream:
@@ -172,7 +174,8 @@ class Timeline:
     inside the node where a == b; None for more than MOST_NODES nodes.  `wired` makes the wiring when it is asked for.
 
     `segments` are the parts of a generation, each as long as all the steps it stands for; empty: every step is drawn.
-    `parties[axis]` is each track's group, or class of equal groups, on an axis of the plan.
+    `parties[axis]` is each track's group, or class of equal groups, on an axis of the plan; `gets_from[t]` the track of
+    the stage before whose sends track t gets, -1 in the first stage, None where there are no stages.
     """
 
     operations: tuple[Operation, ...]
@@ -190,6 +193,7 @@ class Timeline:
     wired: Callable[[], Wiring] = field(repr=False)
     segments: tuple[Segment, ...] = ()
     parties: Mapping[str, Ints] = field(default_factory=dict, repr=False)
+    gets_from: Ints | None = field(default=None, repr=False)
 
     @cached_property
     def wiring(self) -> Wiring:

@@ -147,7 +147,7 @@ KEYS: dict[str, str] = {
     "PlanForm.edp": "Data parallel degree of the experts. Left out: what the law leaves.",
     "PlanForm.convention": "Which reading of the degrees is meant; see [conventions](../conventions.md).",
     "ExecutionForm.microbatches": "Equal parts of a replica's sequences that pass the stages one after another. Left "
-    "out: the most that divide them, up to 4 a stage; 1 in decode.",
+    "out: the most that divide them, up to 4 a stage, or 1 a stage in decode.",
     "ExecutionForm.stage_layers": "Layers of each stage, first to last. Left out: equally many.",
     "ExecutionForm.placement": "The axes of attention, innermost first: which ranks are neighbours.",
     "ExecutionForm.sequence_parallel": "Cuts norms and the residual stream over `tp`, too (Megatron).",

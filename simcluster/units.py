@@ -96,6 +96,17 @@ def parse(text: object, dimension: Dimension) -> float:
     return value
 
 
+def pattern(dimension: Dimension) -> str:
+    """A regular expression (ECMA 262) of what `parse` takes, but for how large the number may be."""
+    names = "|".join(re.escape(name) for name in sorted(_UNITS[dimension], key=lambda name: (-len(name), name)))
+    return rf"^\s*\+?([0-9]+(_[0-9]+)*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*({names})\s*$"
+
+
+def examples(dimension: Dimension) -> list[str]:
+    """How such a quantity is written."""
+    return _EXAMPLE[dimension].split(" or ")
+
+
 def _unknown_unit(unit: str, dimension: Dimension) -> str:
     example = _EXAMPLE[dimension]
     for other, units in _UNITS.items():

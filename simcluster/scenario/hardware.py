@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from simcluster.cluster.link import Fabric
 from simcluster.kernels import BYTES_PER_ELEMENT, Precision
@@ -34,18 +34,22 @@ LEAST_SPEED = 1e-9
 
 
 class EfficiencyForm(Form):
-    compute: dict[Precision, Share]
-    memory: Share = 0.82
+    """Shares of a datasheet's rates that large kernels reach."""
+
+    compute: dict[Precision, Share] = Field(
+        description="Share of the peak that a large GEMM reaches: one for all number types, or type by type."
+    )
+    memory: Share = Field(0.82, description="Share of the HBM bandwidth that a large transfer reaches.")
 
 
 class PowerForm(Form):
     """Power of one GPU: idle, in kernels bound by computing or by memory, and while it only communicates."""
 
-    idle: Watts
-    busy: PositiveWatts
-    memory: Watts
-    network: Watts
-    source: Line = "the scenario's datasheet"
+    idle: Watts = Field(description="Power of a GPU that does nothing.")
+    busy: PositiveWatts = Field(description="Power in kernels bound by computing.")
+    memory: Watts = Field(description="Power in kernels bound by memory.")
+    network: Watts = Field(description="Power while it only communicates.")
+    source: Line = Field("the scenario's datasheet", description="Where the figures are from.")
 
     @model_validator(mode="after")
     def _idle_is_least(self) -> PowerForm:
@@ -55,23 +59,33 @@ class PowerForm(Form):
         return self
 
 
+def _efficiency_has_a_default(schema: dict[str, Any]) -> None:
+    schema["required"].remove("efficiency")
+
+
 class GpuForm(Form):
     """A GPU's datasheet; `profile` names its measured kernels, shipped or a file that `calibrate` wrote."""
 
-    name: Name = "datasheet"
-    memory: PositiveBytes
-    memory_bandwidth: Bandwidth
-    peak: Annotated[dict[Precision, Peak], Field(min_length=1)]
-    efficiency: EfficiencyForm
-    launch_overhead: Seconds = 3e-6
-    collective_overhead: Seconds = 0.0
-    reserved_memory: Bytes = 0.0
-    communication_buffers: Bytes = 0.0
-    profile: Line | None = None
-    price: Price | None = None
-    power: PowerForm | None = None
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiencies"
+    model_config = ConfigDict(json_schema_extra=_efficiency_has_a_default)
+
+    name: Name = Field("datasheet", description="What tables and figures call it.")
+    memory: PositiveBytes = Field(description="HBM of a GPU.")
+    memory_bandwidth: Bandwidth = Field(description="HBM bandwidth of the datasheet.")
+    peak: Annotated[dict[Precision, Peak], Field(min_length=1)] = Field(description="Dense peak by number type.")
+    efficiency: EfficiencyForm = Field(description="Shares of the datasheet's rates that kernels reach.")
+    launch_overhead: Seconds = Field(3e-6, description="Least time of a kernel.")
+    collective_overhead: Seconds = Field(0.0, description="Time before each collective starts.")
+    reserved_memory: Bytes = Field(0.0, description="HBM that the driver and the framework keep.")
+    communication_buffers: Bytes = Field(0.0, description="HBM that the communication library keeps.")
+    profile: Line | None = Field(
+        None, description="Measured kernels: a shipped profile, or a file that `calibrate` wrote."
+    )
+    price: Price | None = Field(None, description="Price of a GPU.")
+    power: PowerForm | None = Field(None, description="Power of a GPU by what it does.")
+    provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
+    source: Line = Field(
+        "the scenario's datasheet with the stated default efficiencies", description="Where the figures are from."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -92,50 +106,66 @@ class GpuForm(Form):
 class NvLinkForm(Form):
     """NVLink inside a domain, per GPU and direction; a domain is a node unless `domain` says how many GPUs it joins."""
 
-    bandwidth: Bandwidth
-    latency: Seconds = 0.0
-    efficiency: Share = 0.80
-    topology: Literal["nvswitch", "mesh"] = "nvswitch"
-    domain: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    in_switch_reduction: bool = False
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiency"
+    bandwidth: Bandwidth = Field(description="Per GPU and direction.")
+    latency: Seconds = Field(0.0, description="Of one message.")
+    efficiency: Share = Field(0.80, description="Share of the bandwidth that a large message reaches.")
+    topology: Literal["nvswitch", "mesh"] = Field(
+        "nvswitch", description="nvswitch: every pair at full bandwidth; mesh: links shared out among the pairs."
+    )
+    domain: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="GPUs that NVLink joins; left out: those of a node."
+    )
+    in_switch_reduction: bool = Field(False, description="Whether switches add (NVLink SHARP).")
+    provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
+    source: Line = Field(
+        "the scenario's datasheet with the stated default efficiency", description="Where the figures are from."
+    )
 
 
 class PcieForm(Form):
     """PCIe between a GPU and the root of its node, per direction."""
 
-    bandwidth: Bandwidth
-    latency: Seconds = 0.0
-    efficiency: Share = 0.85
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiency"
+    bandwidth: Bandwidth = Field(description="Per GPU and direction.")
+    latency: Seconds = Field(0.0, description="Of one message.")
+    efficiency: Share = Field(0.85, description="Share of the bandwidth that a large message reaches.")
+    provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
+    source: Line = Field(
+        "the scenario's datasheet with the stated default efficiency", description="Where the figures are from."
+    )
 
 
 class SwitchForm(Form):
     """A node of a custom graph: a switch; NICs need not be listed."""
 
-    id: Line
-    kind: Literal["leaf", "spine", "core", "nic"] = "leaf"
+    id: Line = Field(description="What cables call it.")
+    kind: Literal["leaf", "spine", "core", "nic"] = Field("leaf", description="What it is.")
 
 
 class CableForm(Form):
     """An edge of a custom graph: both directions of a cable, or one where the graph is directed."""
 
-    source: Line
-    target: Line
-    capacity: Bandwidth
-    latency: Seconds | None = None
+    source: Line = Field(description="One end: a switch, or a NIC such as node0.nic0.")
+    target: Line = Field(description="The other end.")
+    capacity: Bandwidth = Field(description="Bandwidth in each direction.")
+    latency: Seconds | None = Field(None, description="Of one message over it; left out: a part of the network's.")
+
+
+def _edges_or_links(schema: dict[str, Any]) -> None:
+    schema["properties"]["links"] = schema["properties"]["edges"]
+    schema["required"] = ["nodes"]
+    schema["oneOf"] = [{"required": ["edges"]}, {"required": ["links"]}]
 
 
 class GraphForm(Form):
     """A custom fabric as networkx' node-link data; older files call the edges links."""
 
-    directed: bool = False
-    multigraph: bool = False
-    graph: dict[str, object] = Field(default_factory=dict)
-    nodes: list[SwitchForm]
-    edges: list[CableForm]
+    model_config = ConfigDict(json_schema_extra=_edges_or_links)
+
+    directed: bool = Field(False, description="Whether an edge is one direction of a cable.")
+    multigraph: bool = Field(False, description="Whether two ends may have several cables.")
+    graph: dict[str, object] = Field(default_factory=dict, description="Attributes, which nothing reads.")
+    nodes: list[SwitchForm] = Field(description="Switches; NICs need not be listed.")
+    edges: list[CableForm] = Field(description="Cables between them.")
 
     @model_validator(mode="before")
     @classmethod
@@ -148,32 +178,52 @@ class GraphForm(Form):
 class InfiniBandForm(Form):
     """The network between nodes, per NIC and direction."""
 
-    bandwidth: Bandwidth
-    latency: Seconds = 0.0
-    efficiency: Share = 0.90
-    nics_per_node: Count | None = None
-    fabric: Fabric = "rail-optimized"
-    leaf_ports: Annotated[int, Field(ge=2, le=100_000)] = 64
-    oversubscription: Annotated[float, Field(ge=1, le=1000)] = 1.0
-    graph: GraphForm | None = None
-    in_network_reduction: bool = False
-    provenance: ProvenanceName = "datasheet"
-    source: Line = "the scenario's datasheet with the stated default efficiency"
+    bandwidth: Bandwidth = Field(description="Per NIC and direction.")
+    latency: Seconds = Field(0.0, description="Of one message from NIC to NIC.")
+    efficiency: Share = Field(0.90, description="Share of the bandwidth that a large message reaches.")
+    nics_per_node: Count | None = Field(None, description="NICs of a node; left out: one a GPU.")
+    fabric: Fabric = Field("rail-optimized", description="How switches join the NICs.")
+    leaf_ports: Annotated[int, Field(ge=2, le=100_000)] = Field(64, description="Ports of a switch.")
+    oversubscription: Annotated[float, Field(ge=1, le=1000)] = Field(
+        1.0, description="Bandwidth below a leaf switch over that above it."
+    )
+    graph: GraphForm | None = Field(
+        None, description="The switches and cables of fabric: custom, or the JSON file that has them."
+    )
+    in_network_reduction: bool = Field(False, description="Whether switches add (SHARP).")
+    provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
+    source: Line = Field(
+        "the scenario's datasheet with the stated default efficiency", description="Where the figures are from."
+    )
 
 
 class RoutingForm(Form):
     """Even split over shortest ways, or one way per flow drawn by the seed."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    rail_forwarding: bool = False
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="Draws one way for each flow; left out: an even split over the shortest ways."
+    )
+    rail_forwarding: bool = Field(
+        False, description="Whether traffic to another rail crosses NVLink first (NCCL's PXN)."
+    )
 
 
 class StreamForm(Form):
     """Other jobs' traffic between GPUs, nodes (node3) or all: `bandwidth` is what the senders send together."""
 
-    senders: Line | list[Line] = Field(alias="from")
-    receivers: Line | list[Line] = Field(alias="to")
-    bandwidth: Bandwidth
+    senders: Line | list[Line] = Field(alias="from", description="Who sends: all, node3 or node3.gpu1, or a list.")
+    receivers: Line | list[Line] = Field(alias="to", description="Who receives: all, node3 or node3.gpu1, or a list.")
+    bandwidth: Bandwidth = Field(description="What the senders send together.")
+
+
+FAULTS = ("link", "nic", "gpu", "node")
+
+
+def _one_fault(schema: dict[str, Any]) -> None:
+    """A factor goes with everything but jitter."""
+    schema["required"] = []
+    schema["oneOf"] = [{"required": [key, "factor"]} for key in FAULTS]
+    schema["oneOf"].append({"required": ["jitter"], "not": {"required": ["factor"]}})
 
 
 class FaultForm(Form):
@@ -181,13 +231,21 @@ class FaultForm(Form):
     GPUs of a node, of whose speed `factor` is left; or `jitter`, the relative standard deviation of each kernel's time
     on every GPU, drawn with its own `seed` or the scenario's."""
 
-    link: Annotated[list[Line], Field(min_length=2, max_length=2)] | None = None
-    nic: Line | None = None
-    gpu: Line | None = None
-    node: Annotated[int, Field(ge=0)] | None = None
-    jitter: Annotated[float, Field(ge=0, le=1)] | None = None
-    factor: Annotated[float, Field(ge=0)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    model_config = ConfigDict(json_schema_extra=_one_fault)
+
+    link: Annotated[list[Line], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="A cable by its two ends, such as [node0.nic0, leaf0.0]."
+    )
+    nic: Line | None = Field(None, description="A NIC with its cables, such as node0.nic0.")
+    gpu: Line | None = Field(None, description="A GPU, such as node0.gpu0.")
+    node: Annotated[int, Field(ge=0)] | None = Field(None, description="A node's number from 0: all its GPUs.")
+    jitter: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Relative standard deviation of each kernel's time on every GPU."
+    )
+    factor: Annotated[float, Field(ge=0)] = Field(description="Share of bandwidth or speed that is left.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="Draws the jitter; left out: the scenario's."
+    )
 
     @property
     def on_wires(self) -> bool:
@@ -244,14 +302,18 @@ class FaultsForm(Form):
 class ClusterForm(Form):
     """`nodes` left out are as many as the plan's GPUs need."""
 
-    nodes: Count | None = None
-    gpus_per_node: Annotated[int, Field(ge=1, le=1024)]
-    gpu: GpuForm
-    nvlink: NvLinkForm | None = None
-    pcie: PcieForm | None = None
-    infiniband: InfiniBandForm | None = None
-    routing: RoutingForm = RoutingForm()
-    sharing: Literal["activity", "flow"] = "activity"
-    background: list[StreamForm] = Field(default_factory=list)
-    algorithms: dict[CollectiveKind, Line] = Field(default_factory=dict)
-    library: Line | None = None
+    nodes: Count | None = Field(None, description="Nodes; left out: as many as the plan's GPUs need.")
+    gpus_per_node: Annotated[int, Field(ge=1, le=1024)] = Field(description="GPUs of a node.")
+    gpu: GpuForm = Field(description="A GPU of the catalogue by name, or its datasheet written out.")
+    nvlink: NvLinkForm | None = Field(None, description="NVLink, inside a node or domain.")
+    pcie: PcieForm | None = Field(None, description="PCIe, between GPUs of a node without NVLink.")
+    infiniband: InfiniBandForm | None = Field(None, description="The network between nodes.")
+    routing: RoutingForm = Field(RoutingForm(), description="How flows choose their way through the network.")
+    sharing: Literal["activity", "flow"] = Field(
+        "activity", description="How transfers that meet share a wire: collective by collective, or flow by flow."
+    )
+    background: list[StreamForm] = Field(default_factory=list, description="Other jobs' traffic.")
+    algorithms: dict[CollectiveKind, Line] = Field(
+        default_factory=dict, description="The algorithm of a kind of collective, in place of the fastest."
+    )
+    library: Line | None = Field(None, description="A communication library's measured constants.")

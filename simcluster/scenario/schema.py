@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from simcluster import units
 from simcluster.kernels import Precision
 from simcluster.plan.execution import PLACEMENT, AttentionAxis, ContextAttention, ExpertKernels, Overlap
-from simcluster.scenario.forms import Count, Form, Line, Name, Seconds
+from simcluster.scenario.forms import Count, Form, Line, Name, Seconds, one_of
 
 Kept = Annotated[float, Field(ge=0, lt=1)]
 """A part of a GPU that communication kernels keep for themselves."""
@@ -19,41 +19,64 @@ PRECISION_PARTS = ("weights", "compute", "attention", "kv_cache", "dispatch")
 
 
 class MlpForm(Form):
-    hidden: Count
-    gated: bool = True
+    """One MLP: two matrices, or three with a gate."""
+
+    hidden: Count = Field(description="Inner width, values.")
+    gated: bool = Field(
+        True, description="Whether a gate multiplies the inner values (SwiGLU: three matrices instead of two)."
+    )
 
 
 class MoeForm(Form):
-    experts: Count
-    top_k: Count
-    hidden: Count
-    gated: bool = True
-    shared_experts: Annotated[int, Field(ge=0, le=1024)] = 0
-    shared_hidden: Count | None = None
+    """A layer of experts."""
+
+    experts: Count = Field(description="Routed experts of a layer.")
+    top_k: Count = Field(description="Routed experts that a token goes to.")
+    hidden: Count = Field(description="Inner width of one routed expert, values.")
+    gated: bool = Field(True, description="Whether experts have a gate (SwiGLU: three matrices instead of two).")
+    shared_experts: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Experts that every token goes to beside the routed ones."
+    )
+    shared_hidden: Count | None = Field(
+        None, description="Inner width of one shared expert, values; left out: `hidden`."
+    )
 
 
 class LatentForm(Form):
     """Multi-head latent attention; without `q_rank` queries are projected directly."""
 
-    q_rank: Count | None = None
-    kv_rank: Count
-    nope_dim: Count
-    rope_dim: Count
-    value_dim: Count
+    q_rank: Count | None = Field(
+        None, description="Width that queries are compressed to, values; left out: projected directly."
+    )
+    kv_rank: Count = Field(
+        description="Width that keys and values are compressed to, values; this is what the cache holds."
+    )
+    nope_dim: Count = Field(description="Channels of a head without positions.")
+    rope_dim: Count = Field(description="Channels of a head with rotary positions, which the cache holds too.")
+    value_dim: Count = Field(description="Channels of a head's value.")
 
 
 class PrecisionForm(Form):
     """Experts and vocabulary have the type of the other weights and GEMMs unless they say."""
 
-    weights: Precision
-    compute: Precision
-    attention: Precision
-    kv_cache: Precision
-    dispatch: Precision
-    communication: Precision = "bf16"
-    expert_weights: Precision | None = None
-    expert_compute: Precision | None = None
-    vocabulary: Precision | None = None
+    weights: Precision = Field(description="What attention, MLP and shared-expert weights are stored in.")
+    compute: Precision = Field(description="What GEMMs compute in.")
+    attention: Precision = Field(description="What attention computes in.")
+    kv_cache: Precision = Field(description="What the KV cache is stored in.")
+    dispatch: Precision = Field(description="What tokens are sent to experts in.")
+    communication: Precision = Field(
+        "bf16", description="What all-reduces, the residual stream and combined tokens are sent in."
+    )
+    expert_weights: Precision | None = Field(
+        None, description="What routed experts' weights are stored in; left out: as `weights`."
+    )
+    expert_compute: Precision | None = Field(
+        None, description="What routed experts compute in; left out: as `compute`."
+    )
+    vocabulary: Precision | None = Field(
+        None,
+        description="What embedding and output head are stored and computed in; left out: as `weights` and `compute`.",
+    )
 
 
 def _layers(value: object) -> object:
@@ -70,22 +93,30 @@ DenseLayers = Annotated[int | list[int], BeforeValidator(_layers)]
 class ModelForm(Form):
     """A model; with `moe`, the first `dense_layers` layers (or those listed) have `mlp` instead."""
 
-    name: Name = "model"
-    layers: Annotated[int, Field(ge=1, le=10_000)]
-    hidden: Count
-    heads: Count
-    kv_heads: Count | None = None
-    head_dim: Count | None = None
-    mlp: MlpForm | None = None
-    moe: MoeForm | None = None
-    dense_layers: DenseLayers = 0
-    latent: LatentForm | None = None
-    window: Count | None = None
-    full_every: Annotated[int, Field(ge=0)] = 0
-    qk_norm: bool = False
-    vocab: Count | None = None
-    tied_embeddings: bool = False
-    precision: PrecisionForm
+    name: Name = Field("model", description="What tables and figures call it.")
+    layers: Annotated[int, Field(ge=1, le=10_000)] = Field(description="Transformer layers.")
+    hidden: Count = Field(description="Width of the residual stream, values a token.")
+    heads: Count = Field(description="Query heads of a layer.")
+    kv_heads: Count | None = Field(None, description="Key and value heads of a layer; left out: as many as `heads`.")
+    head_dim: Count | None = Field(None, description="Channels of a head; left out: hidden / heads.")
+    mlp: MlpForm | None = Field(None, description="The MLP of dense layers.")
+    moe: MoeForm | None = Field(None, description="The experts of the other layers.")
+    dense_layers: DenseLayers = Field(
+        0, description="How many first layers have `mlp` and no experts, or the list of their indices from 0."
+    )
+    latent: LatentForm | None = Field(
+        None, description="Multi-head latent attention (DeepSeek), instead of `kv_heads` and `head_dim`."
+    )
+    window: Count | None = Field(None, description="Positions that a query sees; left out: all.")
+    full_every: Annotated[int, Field(ge=0)] = Field(
+        0, description="Of so many layers the last sees all positions in spite of `window`; 0: none does."
+    )
+    qk_norm: bool = Field(False, description="Whether queries and keys are normalised.")
+    vocab: Count | None = Field(
+        None, description="Tokens of the vocabulary; left out: no embedding and no output head."
+    )
+    tied_embeddings: bool = Field(False, description="Whether embedding and output head share their weights.")
+    precision: PrecisionForm = Field(description="Number types: one for all, or part by part.")
 
     @model_validator(mode="before")
     @classmethod
@@ -99,15 +130,22 @@ class ModelForm(Form):
 class PlanForm(Form):
     """Degrees; those left out follow from the law."""
 
-    name: Name | None = None
-    tp: Count = 1
-    pp: Count = 1
-    dp: Count | None = None
-    cp: Count = 1
-    ep: Count = 1
-    etp: Count | None = None
-    edp: Count | None = None
-    convention: Literal["orthogonal", "folded"] | None = None
+    name: Name | None = Field(None, description="What tables and figures call it.")
+    tp: Count = Field(1, description="Tensor parallelism: GPUs that cut each layer's matrices.")
+    pp: Count = Field(1, description="Pipeline parallelism: stages of consecutive layers.")
+    dp: Count | None = Field(
+        None, description="Data parallelism: copies of the attention layers; left out: what is left of the GPUs."
+    )
+    cp: Count = Field(1, description="Context parallelism: GPUs that cut each sequence.")
+    ep: Count = Field(1, description="Expert parallelism: GPUs that share out the experts.")
+    etp: Count | None = Field(
+        None, description="GPUs that cut each expert's matrices; left out: follows from the reading."
+    )
+    edp: Count | None = Field(None, description="Copies of the experts; left out: what is left of the GPUs.")
+    convention: Literal["orthogonal", "folded"] | None = Field(
+        None,
+        description="orthogonal: GPUs = EP x TP x CP x PP x DP; folded: EP inside TP x CP x DP; left out: what fits.",
+    )
 
 
 def _every_axis_once(placement: list[AttentionAxis]) -> list[AttentionAxis]:
@@ -120,27 +158,46 @@ Placement = Annotated[list[AttentionAxis], AfterValidator(_every_axis_once)]
 
 
 class ExecutionForm(Form):
-    """How a plan is run; see plan/execution.py."""
+    """How a plan is run."""
 
-    microbatches: Count | None = None
-    stage_layers: list[Count] = Field(default_factory=list)
-    placement: Placement = Field(default_factory=lambda: list(PLACEMENT))
-    sequence_parallel: bool = False
-    context_attention: ContextAttention = "all-gather"
-    overlap: Overlap = "none"
-    overlap_shared_experts: bool = False
-    dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = 1
-    communication_sms: Kept = 0.0
-    communication_memory: Kept = 0.0
-    expert_kernels: ExpertKernels = "fused"
+    microbatches: Count | None = Field(
+        None,
+        description="Of a step; left out: the most that divide a replica's sequences, up to 4 a stage (decode: 1).",
+    )
+    stage_layers: list[Count] = Field(
+        default_factory=list, description="Layers of each pipeline stage; empty: even stages."
+    )
+    placement: Placement = Field(
+        default_factory=lambda: list(PLACEMENT), description="Which ranks are neighbours, the innermost axis first."
+    )
+    sequence_parallel: bool = Field(False, description="Whether norms and the residual stream are cut over tp, too.")
+    context_attention: ContextAttention = Field("all-gather", description="How ranks of cp exchange keys and values.")
+    overlap: Overlap = Field(
+        "none", description="two-batch: halves of a microbatch in turns, one computes while the other communicates."
+    )
+    overlap_shared_experts: bool = Field(False, description="Whether shared experts run during dispatch.")
+    dispatch_chunks: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="Chunks that dispatch, experts and combine are cut into."
+    )
+    communication_sms: Kept = Field(
+        0.0, description="Share of a GPU's SMs that communication keeps from kernels beside it."
+    )
+    communication_memory: Kept = Field(
+        0.0, description="Share of HBM bandwidth that communication keeps from kernels beside it."
+    )
+    expert_kernels: ExpertKernels = Field(
+        "fused", description="grouped-gemm: products of their own (DeepGEMM); fused: one kernel (TensorRT-LLM)."
+    )
 
 
 class BatchForm(Form):
     """Sequences of the whole deployment (`total`), or a number that follows the cluster."""
 
-    total: Count | None = None
-    per_gpu: Count | None = None
-    per_replica: Count | None = None
+    model_config = ConfigDict(json_schema_extra=one_of("total", "per_gpu", "per_replica"))
+
+    total: Count | None = Field(None, description="Sequences of the whole deployment.")
+    per_gpu: Count | None = Field(None, description="Sequences for each GPU.")
+    per_replica: Count | None = Field(None, description="Sequences for each data-parallel replica.")
 
     @model_validator(mode="after")
     def _one_of(self) -> BatchForm:
@@ -178,11 +235,21 @@ class ExpertLoadForm(Form):
     form they mean.
     """
 
-    weights: dict[ExpertIndex, Popularity] | None = None
-    zipf: Annotated[float, Field(ge=0, le=10)] | None = None
-    power_law: Annotated[float, Field(ge=0, le=10)] | None = None
-    file: Line | None = None
-    drawn: bool = False
+    weights: dict[ExpertIndex, Popularity] | None = Field(
+        None, description="Popularity by the expert's index from 0, in place of what the law gives it."
+    )
+    zipf: Annotated[float, Field(ge=0, le=10)] | None = Field(
+        None, description="Exponent of Zipf's law: the k-th expert has popularity k^-s."
+    )
+    power_law: Annotated[float, Field(ge=0, le=10)] | None = Field(
+        None, description="Exponent of a power law of popularities."
+    )
+    file: Line | None = Field(
+        None, description="A CSV file of counts by layer and expert, relative to the scenario's folder."
+    )
+    drawn: bool = Field(
+        False, description="Whether tokens choose experts by chance, from `seed`, instead of in exact proportions."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -204,17 +271,37 @@ class ExpertLoadForm(Form):
 
 
 class WorkloadForm(Form):
-    phase: Literal["prefill", "decode", "generate"]
-    batch: BatchForm
-    sequence: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    context: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    output: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    steps: Annotated[int, Field(ge=1, le=10_000)] = 1
-    host_overhead: Seconds = 0.0
-    kv_reads: Literal["per_kv_head", "per_query_head"] = "per_kv_head"
-    kv_block: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    expert_load: ExpertLoadForm = ExpertLoadForm()
-    redundant_experts: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    """Sequences of some length, their phase, and how their tokens are spread over experts."""
+
+    phase: Literal["prefill", "decode", "generate"] = Field(
+        description="prefill: prompts are read; decode: one token for each sequence; generate: both, token after token."
+    )
+    batch: BatchForm = Field(description="Sequences: a number, or one that follows the cluster.")
+    sequence: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        None, description="Tokens of each prompt (prefill, generate)."
+    )
+    context: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        None, description="Tokens already in each sequence's cache (decode)."
+    )
+    output: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        None, description="Tokens that each sequence generates (generate)."
+    )
+    steps: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        1, description="Steps that are simulated one after the other (prefill, decode)."
+    )
+    host_overhead: Seconds = Field(0.0, description="Time of the host before each step.")
+    kv_reads: Literal["per_kv_head", "per_query_head"] = Field(
+        "per_kv_head", description="How often decode attention reads a cached head: once, or for every query head."
+    )
+    kv_block: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1, description="Tokens of a block of the paged KV cache."
+    )
+    expert_load: ExpertLoadForm = Field(
+        ExpertLoadForm(), description="How popular experts are: uniform, weights by index, or a law."
+    )
+    redundant_experts: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        0, description="Copies of experts beside the model's, spread over the GPUs that share out the experts."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -28,17 +28,20 @@ Factor = Annotated[float, Field(ge=1, le=WIDEST)]
 
 
 class UncertaintyForm(Form):
-    """The section `uncertainty:`; what is left out has its hardware's default, 1 means certain."""
+    """How far inputs may be off: a factor f says that the true value lies between value / f and value x f; 1 means
+    certain, what is left out has its hardware's default."""
 
-    compute_efficiency: Factor | None = None
-    memory_efficiency: Factor | None = None
-    launch_overhead: Factor | None = None
-    nvlink_efficiency: Factor | None = None
-    nvlink_latency: Factor | None = None
-    pcie_efficiency: Factor | None = None
-    pcie_latency: Factor | None = None
-    infiniband_efficiency: Factor | None = None
-    infiniband_latency: Factor | None = None
+    compute_efficiency: Factor | None = Field(
+        None, description="Factor around the speed of kernels bound by computing."
+    )
+    memory_efficiency: Factor | None = Field(None, description="Factor around the speed of kernels bound by memory.")
+    launch_overhead: Factor | None = Field(None, description="Factor around the least time of a kernel.")
+    nvlink_efficiency: Factor | None = Field(None, description="Factor around NVLink's efficiency.")
+    nvlink_latency: Factor | None = Field(None, description="Factor around NVLink's latency.")
+    pcie_efficiency: Factor | None = Field(None, description="Factor around PCIe's efficiency.")
+    pcie_latency: Factor | None = Field(None, description="Factor around PCIe's latency.")
+    infiniband_efficiency: Factor | None = Field(None, description="Factor around the network's efficiency.")
+    infiniband_latency: Factor | None = Field(None, description="Factor around the network's latency.")
 
 
 NAMES = tuple(UncertaintyForm.model_fields)

@@ -10,7 +10,7 @@ from tools.reference.table import cell, table
 FRONT = """# Every number of `run --json`
 
 `simcluster run SCENARIO --json` prints one object. Its scalars are the metrics: `expect` claims something of them,
-sweeps write a column for each, `Result.metrics` holds them by path. A name without its prefix means its unique leaf, so that
+sweeps write a column for each, `Result.metrics` holds them by path. A name without its prefix means its unique leaf:
 `attention_weights` is `memory.attention_weights`. Everything is in SI units: bytes, seconds, FLOP, tokens per second.
 
 A step is one prefill pass or one decode step; of a generation it is the whole generation. The four states of a GPU,
@@ -208,7 +208,8 @@ ROWS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         "capacity.remedies[].latency_s": ("seconds", "Latency then."),
     }),
     "uncertainty": ("With `--uncertainty N` only. METRIC is `latency_s`, `ttft_s`, `tpot_s`, "
-                    "`throughput_tokens_per_s`, `mfu`, `cost_per_million_tokens` or `energy_per_token_j`; INPUT is a key of the section "
+                    "`throughput_tokens_per_s`, `mfu`, `cost_per_million_tokens` or "
+            "`energy_per_token_j`; INPUT is a key of the section "
                     "`uncertainty`.", {
         "uncertainty.draws": ("count", "Draws of the hardware."),
         "uncertainty.seed": ("number", "What drew them."),

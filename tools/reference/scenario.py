@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from inspect import getdoc
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Len, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from simcluster.kernels import BYTES_PER_ELEMENT, Precision
@@ -18,7 +18,6 @@ from simcluster.scenario.hardware import ClusterForm, FaultForm
 from simcluster.scenario.schema import ExecutionForm, ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.uncertainty import UncertaintyForm
 from simcluster.units import Dimension, format_exact
-from tools.reference import meanings
 from tools.reference.table import cell, table
 
 SECTIONS: Mapping[str, type[Form]] = {
@@ -61,11 +60,29 @@ QUANTITIES: tuple[tuple[Any, str], ...] = (
 )
 """Types whose values are read by a function of their own, and how such a value is written."""
 
+VALUES: dict[str, str] = {
+    "ClusterForm.gpu": "a catalogue name or a mapping",
+    "ClusterForm.library": "a name of the [catalogue](#names-of-the-catalogue)",
+    "InfiniBandForm.graph": "a file's name or a mapping",
+    "EfficiencyForm.compute": "a number above 0 to 1, or a mapping from number types to such numbers",
+    "ModelForm.precision": "a [number type](#number-types) or a mapping",
+    "WorkloadForm.batch": "a whole number from 1 or a mapping",
+    "WorkloadForm.expert_load": "`uniform` or a mapping",
+}
+"""How a value is written, where a form also takes something shorter than itself."""
+
+DEFAULTS: dict[str, str] = {
+    "GpuForm.efficiency": "all defaults",
+    "EfficiencyForm.compute": "`0.75`",
+    "FaultForm.factor": "required, not beside `jitter`",
+}
+"""Defaults that a form fills in by itself."""
+
 FRONT = """# Every key of a scenario
 
 A scenario is one YAML file. `simcluster show FILE` prints it with every default filled in, and that output is a
-scenario with the same result. `--set PATH=VALUE` changes one value by its path, such as `--set cluster.nodes=8`; items of a list
-are counted from 0 (`faults.0.factor`).
+scenario with the same result. `--set PATH=VALUE` changes one value by its path, such as `--set cluster.nodes=8`;
+items of a list are counted from 0 (`faults.0.factor`).
 
 Every dimensional value carries its unit: sizes in `B`, `kB` … `EB` or `KiB` … `EiB`; times in `s`, `ms`, `us`, `ns`;
 bandwidths in bytes (`GB/s`) or bits (`Gbit/s`) per second; peaks in `TFLOPS`; power in `W`; prices in `USD/h`. A bare
@@ -90,7 +107,10 @@ def _choices() -> Iterator[str]:
     sizes = [(f"`{name}`", f"{size:g} B") for name, size in BYTES_PER_ELEMENT.items()]
     yield f"\n## Number types\n\nStorage of an element, scales of blocks included.\n\n{table(('type', 'bytes'), sizes)}"
     kinds = [(f"`{kind}`", _listed(names)) for kind, names in ALGORITHMS.items()]
-    words = "Left out or `auto`: what the library's tuner takes where the cluster has a `library`; else switches that add, or the\nfirst of the row."
+    words = (
+        "Left out or `auto`: what the library's tuner takes where the cluster has a `library`; else switches that add, "
+        "or the first of the row."
+    )
     yield f"\n## Algorithms\n\n{words}\n\n{table(('collective', 'algorithms'), kinds)}"
     sections: tuple[catalogue.Section, ...] = ("gpu", "cluster", "model")
     known = [*((section, catalogue.names(section)) for section in sections), ("library", library.names())]
@@ -122,7 +142,6 @@ def _section(path: str, form: type[Form], level: int) -> Iterator[str]:
     title = path.removesuffix("[]") if level == 2 else f"`{path}`"
     yield f"\n{'#' * level} {title}\n"
     words = " ".join((getdoc(form) or "").split()) if "__doc__" in vars(form) and form.__doc__ else ""
-    words = words or meanings.FORMS.get(form.__name__, "")
     if words:
         yield f"{words.split('; see ')[0].rstrip('.')}.\n"
     if path == "uncertainty":
@@ -131,21 +150,16 @@ def _section(path: str, form: type[Form], level: int) -> Iterator[str]:
     for name, field in form.model_fields.items():
         key = field.alias or name
         inner, suffix = _inner(field)
-        meaning = meaning_of(form, name, field)
+        meaning = field.description or ""
         if inner is not None:
             inside.append((f"{path}.{key}{suffix}", inner))
             meaning += f" See [{path.removesuffix('[]')}.{key}](#{_anchor(f'{path}.{key}{suffix}')})."
         place = f"{form.__name__}.{name}"
-        value = meanings.VALUES.get(place) or _value(field.annotation, tuple(field.metadata))
-        rows.append((f"`{key}`", value, meanings.DEFAULTS.get(place) or _default(field), cell(meaning)))
+        value = VALUES.get(place) or _value(field.annotation, tuple(field.metadata))
+        rows.append((f"`{key}`", value, DEFAULTS.get(place) or _default(field), cell(meaning)))
     yield table(("key", "value", "default", "meaning"), rows)
     for place, inner in inside:
         yield from _section(place, inner, 3)
-
-
-def meaning_of(form: type[Form], name: str, field: FieldInfo) -> str:
-    """The form's own description, or the one kept beside this tool; KeyError where there is neither."""
-    return field.description or meanings.KEYS[f"{form.__name__}.{name}"]
 
 
 def _anchor(path: str) -> str:
@@ -223,8 +237,8 @@ def _number(kind: type, bounds: tuple[Any, ...]) -> str:
                 told.append(f"to {most:,.10g}")
             case Lt(lt=most):
                 told.append("below 2^63" if most == 2**63 else f"below {most:,}")
-            case Len() | MinLen() | MaxLen():
-                continue
+            case _:
+                continue  # lengths of texts and lists
     return " ".join(told)
 
 

@@ -112,7 +112,7 @@ def _scenario(body: str, before: Mapping[str, Any], folder: Path, place: str) ->
         (folder / named[1]).write_text(body, encoding="utf-8")
     else:
         tree = {**before, "expect": [], **{key: _over(before.get(key), value) for key, value in tree.items()}}
-    compile_text(yaml.safe_dump(tree, sort_keys=False), str(folder / place.replace("/", "-")))
+    compile_text(yaml.safe_dump(tree, sort_keys=False), str(folder / "page.yaml"))
     return tree
 
 

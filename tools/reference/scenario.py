@@ -17,6 +17,7 @@ from simcluster.scenario.forms import Form
 from simcluster.scenario.hardware import ClusterForm, FaultForm
 from simcluster.scenario.schema import ExecutionForm, ModelForm, PlanForm, WorkloadForm
 from simcluster.scenario.uncertainty import UncertaintyForm
+from simcluster.scenario.whole import ScenarioForm
 from simcluster.units import Dimension, format_exact
 from tools.reference.table import cell, table
 
@@ -30,20 +31,6 @@ SECTIONS: Mapping[str, type[Form]] = {
     "uncertainty": UncertaintyForm,
 }
 """The sections that are forms, in the order of the page."""
-
-ROOT = (
-    ("name", "one line of text", "`scenario`", "How reports call it."),
-    ("cluster", "a catalogue name or a mapping", "required", "The machines and their wires: [cluster](#cluster)."),
-    ("model", "a catalogue name, `{hf: config.json}` or a mapping", "required", "What runs: [model](#model)."),
-    ("plan", "a name such as `EP8_TP2_PP1`, or a mapping", "required", "How it is cut: [plan](#plan)."),
-    ("execution", "a mapping", "all defaults", "How the plan is run: [execution](#execution)."),
-    ("workload", "a mapping", "required", "What is asked of it: [workload](#workload)."),
-    ("expect", "a list of claims", "none", "`METRIC OPERATOR VALUE`, such as `mfu >= 0.4`, with one of `==`, `<=`, "
-     "`>=`, `<`, `>`. The [metrics](metrics.md) are the leaves of `run --json`."),
-    ("faults", "a list of mappings", "none", "What is slow or broken: [faults](#faults)."),
-    ("seed", "a whole number from 0", "`0`", "Draws whatever is drawn by chance."),
-    ("uncertainty", "a mapping", "by hardware", "How well the hardware is known: [uncertainty](#uncertainty)."),
-)  # fmt: skip
 
 QUANTITIES: tuple[tuple[Any, str], ...] = (
     (forms.Bytes, "a size, such as `64 GB` or `60 GiB`"),
@@ -60,7 +47,13 @@ QUANTITIES: tuple[tuple[Any, str], ...] = (
 )
 """Types whose values are read by a function of their own, and how such a value is written."""
 
+COLUMNS = ("key", "value", "default", "meaning")
+
 VALUES: dict[str, str] = {
+    "ScenarioForm.cluster": "a name of the [catalogue](#names-of-the-catalogue) or a mapping",
+    "ScenarioForm.model": "a name of the [catalogue](#names-of-the-catalogue), `{hf: config.json}` or a mapping",
+    "ScenarioForm.plan": "a name such as `EP8_TP2_PP1`, or a mapping",
+    "ScenarioForm.expect": "a list of `METRIC OPERATOR VALUE`, the operator one of `==`, `<=`, `>=`, `<`, `>`",
     "ClusterForm.gpu": "a catalogue name or a mapping",
     "ClusterForm.library": "a name of the [catalogue](#names-of-the-catalogue)",
     "InfiniBandForm.graph": "a file's name or a mapping",
@@ -72,6 +65,7 @@ VALUES: dict[str, str] = {
 """How a value is written, where a form also takes something shorter than itself."""
 
 DEFAULTS: dict[str, str] = {
+    "ScenarioForm.uncertainty": "by hardware",
     "GpuForm.efficiency": "all defaults",
     "EfficiencyForm.compute": "`0.75`",
     "FaultForm.factor": "required, not beside `jitter`",
@@ -96,7 +90,7 @@ This page is written by `python -m tools.reference` from the forms in `simcluste
 
 def page() -> str:
     """The whole page."""
-    parts = [FRONT, table(("key", "value", "default", "meaning"), [(f"`{key}`", *rest) for key, *rest in ROOT])]
+    parts = [FRONT, table(COLUMNS, (_row(ScenarioForm, name, name) for name in ScenarioForm.model_fields))]
     for path, form in SECTIONS.items():
         parts += _section(path, form, 2)
     return "\n".join([*parts, *_choices()]).rstrip() + "\n"
@@ -122,8 +116,9 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def keys() -> Iterator[tuple[str, type[Form], str]]:
+def every_key() -> Iterator[tuple[str, type[Form], str]]:
     """Every key as (path, form, field)."""
+    yield from ((name, ScenarioForm, name) for name in ScenarioForm.model_fields)
     for path, form in SECTIONS.items():
         yield from _keys(path, form)
 
@@ -146,20 +141,23 @@ def _section(path: str, form: type[Form], level: int) -> Iterator[str]:
         yield f"{words.split('; see ')[0].rstrip('.')}.\n"
     if path == "uncertainty":
         yield "A factor f says that the true value lies between value / f and value x f, log-uniform; 1 is certain.\n"
-    rows, inside = [], []
+    yield table(
+        COLUMNS, (_row(form, name, f"{path}.{field.alias or name}") for name, field in form.model_fields.items())
+    )
     for name, field in form.model_fields.items():
-        key = field.alias or name
         inner, suffix = _inner(field)
-        meaning = field.description or ""
         if inner is not None:
-            inside.append((f"{path}.{key}{suffix}", inner))
-            meaning += f" See [{path.removesuffix('[]')}.{key}](#{_anchor(f'{path}.{key}{suffix}')})."
-        place = f"{form.__name__}.{name}"
-        value = VALUES.get(place) or _value(field.annotation, tuple(field.metadata))
-        rows.append((f"`{key}`", value, DEFAULTS.get(place) or _default(field), cell(meaning)))
-    yield table(("key", "value", "default", "meaning"), rows)
-    for place, inner in inside:
-        yield from _section(place, inner, 3)
+            yield from _section(f"{path}.{field.alias or name}{suffix}", inner, 3)
+
+
+def _row(form: type[Form], name: str, path: str) -> tuple[str, ...]:
+    """A key's row, with the way to the section of the form that it holds."""
+    field, place = form.model_fields[name], f"{form.__name__}.{name}"
+    inner, suffix = _inner(field)
+    value = VALUES.get(place) or _value(field.annotation, tuple(field.metadata))
+    more = "" if inner is None else f" See [{path.replace('[]', '')}](#{_anchor(path + suffix)})."
+    meaning = cell(f"{field.description or ''}{more}")
+    return f"`{field.alias or name}`", value, DEFAULTS.get(place) or _default(field), meaning
 
 
 def _anchor(path: str) -> str:

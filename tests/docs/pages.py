@@ -52,7 +52,7 @@ def carry_out(page: Path, folder: Path) -> int:
     whole: dict[str, Any] = yaml.safe_load((ROOT / "scenarios" / "ep64_tp2_pp1.yaml").read_text())
     printed, steps = "", 0
     for block in blocks(page.read_text(encoding="utf-8")):
-        place = f"{page.relative_to(ROOT)}:{block.line}"
+        place = f"{page.name}:{block.line}"
         steps += 1
         match block.language:
             case "sh":

@@ -50,7 +50,7 @@ def _command(name: str) -> str:
     usage = " ".join(command.collect_usage_pieces(inner))
     words = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     options = table(("option", "meaning"), _options(command, inner))
-    return f"\n## {name}\n\n```text\nsimcluster {name} {usage}\n```\n\n{words}\n\n{options}"
+    return f"\n## {name}\n\n```\nsimcluster {name} {usage}\n```\n\n{words}\n\n{options}"
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 UV := uv==0.13.9
 
 .DELETE_ON_ERROR:
-.PHONY: setup setup-dev demo test hta lint types contract notebooks wheel lock goldens pictures bench clean
+.PHONY: setup setup-dev demo docs test hta lint types contract notebooks wheel lock goldens pictures bench clean
 
 setup: $(RUNTIME)
 setup-dev: $(DEV)
@@ -51,6 +51,12 @@ else
 	$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS)
 	$(BIN)/jupyter-execute --timeout=600 $(NOTEBOOKS)
 endif
+
+# The site, in out/docs; its pages under docs/reference are written from the code first.
+docs: $(DEV)
+	$(BIN)/python -m tools.reference
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The site's first page is $(CURDIR)/out/docs/index.html"
 
 wheel: $(DEV)
 	$(BIN)/python -m build --wheel --no-isolation --outdir $(DIST) .

@@ -52,7 +52,18 @@ __all__ = [
 
 
 def check(scenario: Scenario, *, fold: Fold = "auto") -> tuple[Check, ...]:
-    """The fixed six checks and one row per expectation of the scenario; `fold` as in `simulate`."""
+    """The fixed six checks and one row per expectation of the scenario; `fold` as in `simulate`.
+
+    >>> for one in check(load("scenarios/mixtral_prefill.yaml", ["expect=[mfu >= 0.9]"])):
+    ...     print("ok  " if one.passed else "FAIL", one.name)
+    ok   gpu_count
+    ok   expert_distribution
+    ok   memory
+    FAIL compute_utilization
+    ok   load_balance
+    ok   module_division
+    FAIL mfu >= 0.9
+    """
     return simulate(scenario, fold=fold).checks
 
 
@@ -68,6 +79,10 @@ def sweep(
     """The scenario file at `path` simulated at every point of the grid `over` (values by scenario path).
 
     With `out`, finished points are kept in that folder and a second call resumes.  `fold` as in `simulate`.
+
+    >>> table = sweep("scenarios/mixtral_prefill.yaml", {"plan": ["EP8", "TP8"]}, workers=1)
+    >>> [(row["plan"], f"{row['latency_s']:.3f} s") for row in table.rows]
+    [('EP8', '0.156 s'), ('TP8', '0.266 s')]
     """
     axes = [Axis(path=name, values=tuple(str(value) for value in values)) for name, values in over.items()]
     folder = None if out is None else Path(out)
@@ -90,7 +105,12 @@ def uncertainty(
     scenario: Scenario, draws: int = 50, *, fold: Fold = "auto", workers: int | None = None
 ) -> Uncertainty | None:
     """`draws` seeded draws of the scenario's uncertain hardware replayed: an interval for each metric, and the inputs
-    that move it; None where the plan does not fit in memory."""
+    that move it; None where the plan does not fit in memory.
+
+    >>> latency = uncertainty(load("scenarios/mixtral_prefill.yaml"), draws=10).intervals["latency_s"]
+    >>> latency.p5 < latency.nominal < latency.p95
+    True
+    """
     return intervals(scenario, simulate(scenario, fold=fold), draws, fold=fold, workers=workers)
 
 
@@ -105,6 +125,10 @@ def compare(
 
     A plan that cannot be or does not fit has a `reason` and no numbers.  `sensitivities` finds what 10 % more of each
     input buys; None where runs are short.  `timeline.comparison.difference` says why one column is faster than another.
+
+    >>> columns = compare("scenarios/mixtral_prefill.yaml", plans=["EP2"], sensitivities=False)
+    >>> [(column.label, f"{column.result.metrics['mfu']:.2f}") for column in columns]
+    [('EP8_TP1_PP1', '0.68'), ('EP2', '0.71')]
     """
     sources = [Source(text=read_text(path), origin=str(path)) for path in paths]
     if not sources:
@@ -121,7 +145,13 @@ def crossover(
     tolerance: float = TOLERANCE,
     fold: Fold = "auto",
 ) -> Crossover:
-    """Where one of two plans overtakes the other as a value grows, `PATH=LO..HI` with units as in a file."""
+    """Where one of two plans overtakes the other as a value grows, `PATH=LO..HI` with units as in a file.
+
+    >>> path, over = "scenarios/mixtral_prefill.yaml", "cluster.gpu.memory_bandwidth=200 GB/s..4 TB/s"
+    >>> (one,) = crossover(path, ("EP2", "EP8"), over, tolerance=0.01).crossings
+    >>> one.leads_below, one.leads_above
+    ('EP8', 'EP2')
+    """
     span = parse_span(over)
     return run_crossover(read_text(path), str(path), between, span, overrides=overrides, tolerance=tolerance, fold=fold)
 
@@ -148,6 +178,10 @@ def search(
     `microbatches` (None: the rule's) and `batches`, which count as the scenario's batch is written.  With `draws` the
     best plans are compared on so many seeded draws of the uncertain hardware, too.  InputError where
     the limits exclude every plan that fits, with what each alone leaves.
+
+    >>> ranking = search("scenarios/mixtral_prefill.yaml", max_memory=0.5, workers=1)
+    >>> ranking.considered, ranking.plans[0].plan
+    (146, 'EP4_TP1_PP1')
     """
     base = scenario if isinstance(scenario, Scenario) else load(scenario)
     asked = limits(
@@ -181,6 +215,10 @@ def collective_seconds(
     (reduce_scatter), one rank's send buffer (all_to_all).  `per_node` GPUs of every node take part; all unless given.
     The kinds moe_dispatch and moe_combine ask for `tokens_per_rank`, `hidden`, `top_k` and `experts` instead, in `mode`
     normal or low_latency, with `sms` SMs for the kernel.  InputError names what is wrong and what would fit.
+
+    >>> seconds = collective_seconds(cluster="dgx-h100", kind="all_reduce", gpus=8, message_bytes=2**26)
+    >>> f"{2**26 / seconds * 2 * 7 / 8 / 1e9:.0f} GB/s bus bandwidth"
+    '363 GB/s bus bandwidth'
     """
     machine = cluster if isinstance(cluster, Cluster) else load_cluster(str(cluster), gpus, per_node=per_node)
     if kind in ("moe_dispatch", "moe_combine"):

@@ -33,6 +33,11 @@ def simulate(scenario: Scenario, *, fold: Fold = "auto") -> Result:
     """What running the scenario gives.  A plan that does not fit in memory is not replayed: its timeline is None.
 
     `fold` auto replays equal ranks once, off every rank for itself: the same numbers, to rounding.
+
+    >>> from simcluster.scenario.compile import load
+    >>> result = simulate(load("scenarios/mixtral_prefill.yaml"))
+    >>> f"{result.metrics['latency_s'] * 1e3:.1f} ms, MFU {result.metrics['mfu']:.2f}"
+    '156.2 ms, MFU 0.68'
     """
     program = program_of(scenario)
     result = summarize(scenario, program)

@@ -32,6 +32,10 @@ def load(path: str | FilePath, overrides: Sequence[str] = (), prefer: Convention
 
     `prefer` is the reading of an ambiguous plan name to take where it is possible.  InputError lists every mistake as
     `file:line:col: path: what is wrong; what would fit`.
+
+    >>> scenario = load("scenarios/mixtral_prefill.yaml", ["plan=EP4", "workload.batch=32"])
+    >>> scenario.plan.name, scenario.cluster.gpus, scenario.workload.batch
+    ('EP4', 8, 32)
     """
     return compile_text(read_text(path), str(path), overrides, prefer)
 

@@ -73,7 +73,7 @@ class GpuForm(Form):
     memory_bandwidth: Bandwidth = Field(description="HBM bandwidth of the datasheet.")
     peak: Annotated[dict[Precision, Peak], Field(min_length=1)] = Field(description="Dense peak by number type.")
     efficiency: EfficiencyForm = Field(description="Shares of the datasheet's rates that kernels reach.")
-    launch_overhead: Seconds = Field(3e-6, description="Least time of a kernel.")
+    launch_overhead: Seconds = Field(3e-6, description="Added to the time of every kernel.")
     collective_overhead: Seconds = Field(0.0, description="Time before each collective starts.")
     reserved_memory: Bytes = Field(0.0, description="HBM that the driver and the framework keep.")
     communication_buffers: Bytes = Field(0.0, description="HBM that the communication library keeps.")
@@ -314,6 +314,7 @@ class ClusterForm(Form):
     )
     background: list[StreamForm] = Field(default_factory=list, description="Other jobs' traffic.")
     algorithms: dict[CollectiveKind, Line] = Field(
-        default_factory=dict, description="The algorithm of a kind of collective, in place of the fastest."
+        default_factory=dict,
+        description="The algorithm of a kind of collective; left out: the fastest that was measured, or a ring, or direct.",
     )
     library: Line | None = Field(None, description="A communication library's measured constants.")

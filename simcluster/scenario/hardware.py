@@ -315,6 +315,6 @@ class ClusterForm(Form):
     background: list[StreamForm] = Field(default_factory=list, description="Other jobs' traffic.")
     algorithms: dict[CollectiveKind, Line] = Field(
         default_factory=dict,
-        description="The algorithm of a kind of collective; left out: the fastest that was measured, or a ring, or direct.",
+        description="Of a kind of collective; left out: the fastest that was measured, or a ring, or direct.",
     )
     library: Line | None = Field(None, description="A communication library's measured constants.")

@@ -162,7 +162,7 @@ class ExecutionForm(Form):
 
     microbatches: Count | None = Field(
         None,
-        description="Of a step; left out: the most that divide a replica's sequences, up to 4 a stage (decode: up to 1).",
+        description="Of a step; left out: the most that divide a replica's sequences, up to 4 a stage (1 in decode).",
     )
     stage_layers: list[Count] = Field(
         default_factory=list, description="Layers of each pipeline stage; empty: even stages."

@@ -12,6 +12,9 @@ from simcluster.timeline.comparison import Compared, difference, signed
 from simcluster.timeline.critical_path import PARTS
 from simcluster.units import show_percent, show_seconds
 
+ROUNDING = 1e-12
+"""Share of the latency below which a difference is rounding."""
+
 
 def compared(columns: Sequence[Compared]) -> Page:
     """Columns side by side, the first the one that others are measured by."""
@@ -29,7 +32,9 @@ def compared(columns: Sequence[Compared]) -> Page:
             for path, name in STATES
         ]
         note = f"Bars of all plans have one scale: the longest latency, {show_seconds(max(x.latency_s for x in ran))}."
-        blocks.append(Bars(title=f"{one.label}: {show_seconds(one.latency_s)}", bars=tuple(bars), note=note))
+        blocks.append(
+            Bars(title=f"{one.label}: {show_seconds(one.latency_s)}", bars=tuple(bars), note="" if blocks else note)
+        )
     if ran:
         blocks += [
             _seconds("Critical path", ran, lambda one: {PARTS[part]: value for part, value in one.path.items()}),
@@ -73,8 +78,9 @@ def _side_by_side(columns: Sequence[Compared]) -> Grid:
 
 def _seconds(title: str, columns: Sequence[Compared], of: Callable[[Compared], Mapping[str, float]]) -> Grid:
     """Seconds by name, the longest first, with differences to the first column."""
-    found = [of(one) for one in columns]
-    keys = sorted({key for one in found for key in one}, key=lambda key: -max(one.get(key, 0.0) for one in found))
+    found, rounding_s = [of(one) for one in columns], ROUNDING * columns[0].latency_s
+    most = {key: max(one.get(key, 0.0) for one in found) for values in found for key in values}
+    keys = sorted((key for key, value in most.items() if value), key=lambda key: -most[key])
     header = ["", columns[0].label]
     for column in columns[1:]:
         header += [column.label, "difference"]
@@ -86,7 +92,7 @@ def _seconds(title: str, columns: Sequence[Compared], of: Callable[[Compared], M
             value = one.get(key, 0.0)
             row += [
                 Cell(text=show_seconds(value) if value else "", order=value),
-                Cell(text=signed(value - first) if value != first else "same", order=value - first),
+                Cell(text="same" if abs(value - first) <= rounding_s else signed(value - first), order=value - first),
             ]
         rows.append(tuple(row))
     return Grid(title=title, header=tuple(header), rows=tuple(rows), numbers=frozenset(range(1, len(header))))

@@ -28,7 +28,7 @@ demo: $(RUNTIME)
 	@echo "The figure is $(CURDIR)/out/utilization.png"
 
 test: $(DEV)
-	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 # HolisticTraceAnalysis on our traces.  It weighs half a gigabyte, so it has an environment of its own.
 hta: $(DEV) $(HTA)/.ready

@@ -15,6 +15,7 @@ import pytest
 
 from simcluster.api import compare, load, search, simulate, sweep
 from simcluster.report import ranking
+from simcluster.report.html import spans
 from simcluster.report.html.compare import compared
 from simcluster.report.html.page import embedded, html
 from simcluster.report.html.run import page
@@ -130,6 +131,21 @@ def test_the_timeline_s_spans_are_those_of_the_run(pages: dict[str, str]) -> Non
     timeline = result.timeline
     own = timeline.on_compute
     assert drawn == pytest.approx(float((timeline.finish_s[own] - timeline.start_s[own]).sum()), rel=1e-5)
+
+
+def test_of_many_kinds_of_ranks_those_that_differ_most_are_drawn() -> None:
+    """Among 128 whose experts are unevenly popular the busiest and the idlest."""
+    slow = ["workload.expert_load={zipf: 1.0}", "faults=[{gpu: node3.gpu2, factor: 0.5}]"]
+    result = simulate(load(EXAMPLE, slow))
+    chart = spans.chart(result)
+    assert isinstance(chart.data, dict)
+    assert result.timeline is not None
+    busy = [result.timeline.of(rank=rank, stream="compute").busy_s() for rank in range(128)]
+    ranks = {lane["name"].split()[0] for lane in chart.data["lanes"]}
+    assert len(ranks) == spans.MOST_TRACKS
+    drawn = [busy[int(rank)] for rank in ranks]
+    assert (min(drawn), max(drawn)) == pytest.approx((min(busy), max(busy)), rel=1e-12)
+    assert "Of 128 kinds of ranks 120 are not drawn" in chart.note
 
 
 # ------------------------------------------------------------------------------------------------ in a real browser

@@ -15,8 +15,8 @@ from simcluster.units import plural, show_bytes, show_flop, show_seconds
 MOST_TRACKS = 8
 """Classes of ranks shown."""
 
-MOST_SPANS = 60_000
-"""Spans shown; a page stays below two megabytes."""
+MOST_SPANS = 50_000
+"""Spans shown; a page stays below three megabytes."""
 
 SHOWN = 400
 """Spans of a lane in the window that a page opens with."""
@@ -39,8 +39,8 @@ def chart(result: Result) -> Chart:
     """What the first ranks of a few classes run: their first step, as far as it can be shown."""
     timeline = result.timeline
     assert timeline is not None
-    tracks = range(min(len(timeline.tracks), MOST_TRACKS))
-    chosen = np.flatnonzero((timeline.track < len(tracks)) & (timeline.step == 0))
+    tracks = _shown(timeline)
+    chosen = np.flatnonzero(np.isin(timeline.track, tracks) & (timeline.step == 0))
     order = chosen[np.argsort(timeline.start_s[chosen], kind="stable")][:MOST_SPANS]
     lanes = [lane for track in tracks for lane in _lanes(timeline, track, order)]
     kinds = dict.fromkeys(operation.kind for operation in timeline.operations)
@@ -56,7 +56,10 @@ def chart(result: Result) -> Chart:
     classes = ", ".join(f"rank {timeline.tracks.first[track]} for {timeline.tracks.count[track]:,}" for track in tracks)
     told = [f"Equal ranks are drawn once ({classes})."]
     if len(timeline.tracks) > len(tracks):
-        told.append(f"{plural(len(timeline.tracks) - len(tracks), 'more class')} of ranks are not drawn.")
+        left = len(timeline.tracks) - len(tracks)
+        told.append(
+            f"Of {left + len(tracks):,} kinds of ranks {left:,} are not drawn, whose kernels take times between."
+        )
     if timeline.steps > 1:
         told.append(f"The first of {timeline.steps} steps.")
     if len(chosen) > len(order):
@@ -64,6 +67,18 @@ def chart(result: Result) -> Chart:
     told.append("Drag or arrow keys move, + and - zoom (the wheel too, once the timeline has the focus), 0 shows all.")
     label = f"Timeline of {plural(len(lanes), 'stream')}, {show_seconds(end_s)} long"
     return Chart(title="Timeline", chart="timeline", data=data, label=label, note=" ".join(told))
+
+
+def _shown(timeline: Timeline) -> list[int]:
+    """All tracks, or of many a few, evenly from the one whose kernels take longest to the one whose take least."""
+    count = len(timeline.tracks)
+    if count <= MOST_TRACKS:
+        return list(range(count))
+    own = timeline.on_compute
+    lasting = timeline.finish_s[own] - timeline.start_s[own]
+    busy = np.bincount(timeline.track[own], weights=lasting, minlength=count)
+    order = np.argsort(-busy, kind="stable")
+    return sorted(order[np.linspace(0, count - 1, MOST_TRACKS).round().astype(int)].tolist())
 
 
 def _lanes(timeline: Timeline, track: int, rows: np.ndarray[Any, np.dtype[np.int64]]) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ function lines(figure, held) {
     held.lines.forEach((line, number) => {
       const hue = hues[number % hues.length], known = line.points.filter((one) => one.y !== null);
       const path = known.map((one, i) => (i ? "L" : "M") + x.at(one.x) + " " + y.at(one.y)).join("");
-      make("path", { class: "line", d: path, stroke: hue }, svg);
+      if (!held.x.names) make("path", { class: "line", d: path, stroke: hue }, svg);  // nothing lies between words
       for (const one of known)
         telling(make("circle", { cx: x.at(one.x), cy: y.at(one.y), r: 4.5, fill: hue }, svg), one.text);
     });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simcluster.audit import costs, spread
 from simcluster.timeline import metric
+from simcluster.timeline.generation import sampled_steps
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.result import Result, part_of
 from simcluster.timeline.totals import OperationTotal
@@ -71,7 +72,7 @@ def _generation(result: Result, path: str) -> str:
         return f"the prefill of {prefill.length:,.0f} tokens a sequence ends after {show_seconds(prefill.end_s)}"
     if not decode:
         return "the prefill yields the only token"
-    each, spent = timeline.parts.latency_s[1:], timeline.end_s - prefill.end_s
+    (each, _), spent = sampled_steps(timeline), timeline.end_s - prefill.end_s
     steps = sum(segment.times for segment in decode)
     contexts = f"{len(decode)} contexts from {decode[0].length:,.0f} to {decode[-1].length:,.0f} tokens"
     if path == "tpot_s":

@@ -131,10 +131,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Operations, by index, that are run one microbatch after another before anything else."""
+    """Operations, by index, that are run one microbatch after another.
+
+    A part that is `chained` follows the one before it closely: each of its microbatches begins when the same one has
+    left the last stage there.  Any other waits until all ranks are through.
+    """
 
     operations: range
     microbatches: int
+    chained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +178,14 @@ class Program:
         if not self.segments:
             return (Part(operations=range(len(self.operations)), microbatches=self.microbatches),)
         ends = [segment.first for segment in self.segments[1:]] + [len(self.operations)]
+        before = [None, *self.segments]
         return tuple(
-            Part(operations=range(segment.first, end), microbatches=segment.microbatches)
-            for segment, end in zip(self.segments, ends, strict=True)
+            Part(
+                operations=range(segment.first, end),
+                microbatches=segment.microbatches,
+                chained=self.stages > 1 and last is not None and last.name == segment.name == "decode",
+            )
+            for last, segment, end in zip(before, self.segments, ends, strict=False)
         )
 
     @property

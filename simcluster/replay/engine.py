@@ -48,8 +48,8 @@ class _Run:
     """The state of one replay: the clock, the network, who has arrived where, and the spans so far.
 
     Kernels somebody waits for and encounters are kept by (round, index of the operation, track or party).  Before each
-    part of the program but the first, a segment of a generation, all tracks meet: a step starts when the one before it
-    has ended everywhere.
+    part of the program but the first, a segment of a generation, all tracks meet, unless it is chained to the one
+    before: a step starts when the one before it has ended everywhere.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -63,7 +63,8 @@ class _Run:
         self.stages = range(self.program.stages)
         self.streams = {name: [schedule.streams(stage, name) for stage in self.stages] for name in STREAMS}
         tracks, count = len(schedule.tracks), sum(any(map(any, streams)) for streams in self.streams.values())
-        self.meetings = [_Encounter(self.env) for _ in self.program.parts[1:]]
+        self.meets = [number > 0 and not part.chained for number, part in enumerate(self.program.parts)]
+        self.meetings = [_Encounter(self.env) for _ in self.meets]
         self.expected = tracks * count
 
     def start(self) -> None:
@@ -82,7 +83,7 @@ class _Run:
         idle = schedule.host_s
         for number, kernels in enumerate(parts):
             each = self.program.parts[number].microbatches
-            if number:
+            if self.meets[number]:
                 if clock > self.env.now:
                     yield self.env.timeout(clock - self.env.now)
                 yield self._all_meet(number)
@@ -111,7 +112,7 @@ class _Run:
         collectives = self.schedule.collectives
         party_of = {index: self.schedule.party(index, track) for part in parts for index in part}
         for number, part in enumerate(parts):
-            if number:
+            if self.meets[number]:
                 yield self._all_meet(number)
             for step, turn in self._rounds(number):
                 for index in part:
@@ -137,7 +138,7 @@ class _Run:
 
     def _all_meet(self, part: int) -> simpy.Event:
         """The event that fires when all streams of every track have come to a part of the program."""
-        meeting = self.meetings[part - 1]
+        meeting = self.meetings[part]
         meeting.arrived += 1
         if meeting.arrived == self.expected:
             meeting.done.succeed()
@@ -148,7 +149,8 @@ class _Run:
         back, index = need
         if turn < back:
             return None
-        runner = int(self.schedule.last_track[track]) if back and self.program.stages > 1 else track
+        last, mine = self.program.stages - 1, self.schedule.stage[track]
+        runner = int(self.schedule.last_track[track]) if self.program.operations[index].stage == last != mine else track
         if index in self.schedule.kernels:
             return self._kernel_done(turn - back, index, runner)
         return self._encounter(turn - back, index, self.schedule.party(index, runner)).done

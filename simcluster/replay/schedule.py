@@ -102,14 +102,19 @@ class Schedule:
 
         An operation that needs nothing starts a round.  Without pipeline stages it waits for the last operation of all
         streams in the round before.  In a pipeline the first stage goes on as its streams are free, or where the
-        program is chained when the last stage is through with the same microbatch of the step before.
+        program is chained when the last stage is through with the same microbatch of the step before, which may be a
+        part of its own.
         """
         program, needs = self.program, list[list[Need]]()
+        before: list[int] = []
         for part in program.parts:
             last = [index for index in part.operations if program.operations[index].stage == program.stages - 1]
-            ends = {self._stream(index): index for index in last}
+            ends = list({self._stream(index): index for index in last}.values())
             back = 1 if program.stages == 1 else part.microbatches
-            starts = [(back, end) for end in ends.values()] if program.stages == 1 or program.chained else []
+            starts = [(back, end) for end in ends] if program.stages == 1 or program.chained else []
+            if part.chained:
+                starts = [(0, end) for end in before]
+            before = ends
             for index in part.operations:
                 operation = program.operations[index]
                 edges = [(0, need) for need in operation.after] or starts

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simcluster.timeline.parts import Ints
 from simcluster.timeline.states import state_seconds
 from simcluster.timeline.timeline import Floats, Timeline
 
@@ -34,6 +35,18 @@ def tpot_s(timeline: Timeline) -> float | None:
     return (timeline.end_s - ttft_s(timeline)) / steps if steps else None
 
 
+def sampled_steps(timeline: Timeline) -> tuple[Floats, Ints]:
+    """Seconds of each decode step that was simulated, and how many steps it stands for.
+
+    In a pipeline without those that stand for themselves beside another, where there are others.
+    """
+    decode, steps = timeline.parts.latency_s[1:], timeline.parts.steps[1:]
+    several = steps > 1
+    if timeline.gets_from is None or several.sum() < 2:
+        return decode, steps
+    return decode[several], steps[several]
+
+
 def error_bound(timeline: Timeline) -> float:
     """By how much the latency may be off, as a fraction, because decode steps were simulated at some contexts only.
 
@@ -43,8 +56,7 @@ def error_bound(timeline: Timeline) -> float:
     """
     if not timeline.segments:
         return 0.0
-    decode = timeline.parts.latency_s[1:]
-    steps = timeline.parts.steps[1:]
+    decode, steps = sampled_steps(timeline)
     if len(decode) < 2 or steps.max() == 1:
         return 0.0
     growth = np.abs(np.diff(decode))

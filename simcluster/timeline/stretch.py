@@ -39,13 +39,16 @@ def stretched(timeline: Timeline, parts: Sequence[tuple[str, int, int, float]]) 
 
 
 def one_step(timeline: Timeline, number: int) -> Timeline:
-    """A single step of segment `number` as a timeline of its own, as long as it really takes; wires are left out."""
+    """A single step of segment `number` as a timeline of its own, as long as it really takes; wires are left out.
+
+    In a pipeline, where steps overlap, it is what runs from the end of the step before to its own, cut off there.
+    """
     segment, begin = timeline.segments[number], 0.0 if number == 0 else timeline.segments[number - 1].end_s
-    rows = np.flatnonzero((timeline.finish_s > begin) & (timeline.finish_s <= segment.end_s))
+    rows = np.flatnonzero((timeline.finish_s > begin) & (timeline.arrive_s < segment.end_s))
     links = timeline.links
 
     def real(at: Floats) -> Floats:
-        return np.asarray((at[rows] - begin) / segment.times)
+        return np.asarray((np.clip(at[rows], begin, segment.end_s) - begin) / segment.times)
 
     return replace(
         timeline,

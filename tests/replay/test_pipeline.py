@@ -101,16 +101,50 @@ def test_prefill_steps_follow_each_other_closely(nic: str) -> None:
     assert seconds(simulate(case)) == pytest.approx(by_hand([busy] * 4, send_s, 6), rel=CLOSE)
 
 
-@pytest.mark.parametrize("output", [1, 2, 5])
-def test_a_generation_meets_between_its_steps(output: int) -> None:
-    """Prefill, then each decode step, all stages together before each: sums of (m + p - 1) T of each."""
+def generation_by_hand(pp: int, microbatches: int, output: int) -> float:
+    """Prefill, all stages together after it, then decode steps: a microbatch starts one when it is through with the
+    last.  Sends are free."""
+    start = seconds(simulate(staged(pp, microbatches)))
+    free, done = [start] * pp, [start] * microbatches
+    for step in range(1, output):
+        busy = kernel_s(program_of(staged(pp, microbatches, workload={**DECODE, "context": 512 + step})), 0)
+        for one in range(microbatches):
+            ended = done[one]
+            for stage in range(pp):
+                free[stage] = ended = max(free[stage], ended) + busy
+            done[one] = ended
+    return max(free)
+
+
+def generated(pp: int, microbatches: int, output: int) -> Scenario:
     work = {"phase": "generate", "batch": 8, "sequence": 512, "output": output}
-    result = simulate(staged(4, 4, workload=work))
-    expected = 0.0
-    for step in range(output):
-        one = PREFILL if step == 0 else {**DECODE, "context": 512 + step}
-        expected += seconds(simulate(staged(4, 4, workload=one)))
-    assert seconds(result) == pytest.approx(expected, rel=CLOSE)
+    return staged(pp, microbatches, workload=work)
+
+
+@pytest.mark.parametrize(("pp", "microbatches"), [(2, 1), (2, 4), (4, 2), (4, 4), (4, 8)])
+@pytest.mark.parametrize("output", [1, 2, 5, 25])
+def test_tokens_of_a_generation_follow_each_other_closely(pp: int, microbatches: int, output: int) -> None:
+    """A pipeline is filled once, not for every token: with 24 decode steps each is replayed."""
+    expected = generation_by_hand(pp, microbatches, output)
+    assert seconds(simulate(generated(pp, microbatches, output))) == pytest.approx(expected, rel=CLOSE)
+
+
+@pytest.mark.parametrize(("pp", "microbatches"), [(2, 1), (2, 4), (4, 2), (4, 4), (4, 8)])
+def test_a_long_generation_is_within_the_error_that_is_told(pp: int, microbatches: int) -> None:
+    result, expected = simulate(generated(pp, microbatches, 200)), generation_by_hand(pp, microbatches, 200)
+    told = result.metrics["integration_error"]
+    assert told is not None
+    assert 0 < told < 0.005
+    assert seconds(result) == pytest.approx(expected, rel=min(told, 1e-4))
+
+
+def test_a_pipeline_that_is_full_is_busy_in_every_token_but_the_first_and_the_last() -> None:
+    """As many microbatches as stages: one fill of 3 stages in 4 + 3 for the prefill, and one for 199 decode steps."""
+    result = simulate(generated(4, 4, 200))
+    decode = next(phase for phase in result.phases if phase.phase == "decode")
+    assert decode.steps == 199
+    assert decode.compute_busy == pytest.approx(1 - 3 / (199 * 4 + 3), rel=2e-3)
+    assert decode.compute_busy + decode.idle == pytest.approx(1, rel=CLOSE)
 
 
 @pytest.mark.parametrize("tp", [1, 2])

@@ -56,7 +56,7 @@ def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_loa
         t_s=(edges[:-1] + edges[1:]) / 2,
         compute_busy=busy[0],
         exposed_communication=busy[1],
-        memory_bytes=resident_bytes + _live_bytes(timeline, edges),
+        memory_bytes=resident_bytes + live_bytes(timeline, edges),
         expert_load_max_over_mean=np.full(bins, expert_load),
         tokens_done=each * _steps_done(parts, edges[1:]),
         step_latency_s=share @ parts.latency_s,
@@ -72,7 +72,7 @@ def _steps_done(parts: Parts, at: Floats) -> Floats:
     return np.asarray(np.floor(np.clip(run, 0, parts.steps)).sum(axis=1))
 
 
-def _live_bytes(timeline: Timeline, edges: Floats) -> Floats:
+def live_bytes(timeline: Timeline, edges: Floats) -> Floats:
     """The most activation memory of any rank in each bin: an operation's, from its arrival to its end."""
     bins = len(edges) - 1
     live = np.array([operation.live_bytes for operation in timeline.operations])[timeline.operation]

@@ -21,6 +21,7 @@ from simcluster.report.html.page import embedded, html
 from simcluster.report.html.run import page
 from simcluster.report.html.search import searched
 from simcluster.report.html.sweep import swept
+from simcluster.timeline.links import in_words, link_rows
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -133,6 +134,21 @@ def test_the_timeline_s_spans_are_those_of_the_run(pages: dict[str, str]) -> Non
     assert drawn == pytest.approx(float((timeline.finish_s[own] - timeline.start_s[own]).sum()), rel=1e-5)
 
 
+def test_curves_have_the_run_s_means(pages: dict[str, str]) -> None:
+    """The mean of a curve over its bins is the metric; memory's peak is the fullest operation's activations."""
+    result = simulate(load(EXAMPLE))
+    assert result.timeline is not None
+    data = json.loads(pages["run"].split('id="data">')[1].split("</script>")[0])
+    curves = {one["name"]: one for one in data[0]["data"]["curves"]}
+    means = {name: sum(one["value"]) / len(one["value"]) for name, one in curves.items()}
+    assert means["GPUs computing"] == pytest.approx(result.metrics["compute_busy"], abs=1e-4)
+    for link in link_rows(result.timeline):
+        name = in_words(str(link["kind"]), str(link["direction"]))
+        assert means[name] == pytest.approx(float(link["utilization_mean"]), abs=1e-4)
+        assert max(curves[name]["value"]) <= float(link["utilization_peak"]) + 1e-4
+    assert max(curves["activations"]["value"]) == pytest.approx(result.memory["activations"].bytes, abs=1)
+
+
 def test_of_many_kinds_of_ranks_those_that_differ_most_are_drawn() -> None:
     """Among 128 whose experts are unevenly popular the busiest and the idlest."""
     slow = ["workload.expert_load={zipf: 1.0}", "faults=[{gpu: node3.gpu2, factor: 0.5}]"]
@@ -223,11 +239,17 @@ def test_a_timeline_zooms_moves_and_tells(browser: Browser, tmp_path: Path, page
     tip = view.locator("#tip")
     assert "from 0 s" in tip.inner_text()
     assert "limited by" in tip.inner_text()
+    for _ in range(40):
+        canvas.press("ArrowDown")
+    assert "activations" in tip.inner_text()
+    canvas.press("ArrowUp")
+    assert "receiving" in tip.inner_text() or "spine" in tip.inner_text()
+    assert "%" in tip.inner_text()
     canvas.press("Escape")
     assert tip.is_hidden()
     box = canvas.bounding_box()
     assert box is not None
-    view.mouse.move(box["x"] + 130, box["y"] + 30)
+    view.mouse.move(box["x"] + 150, box["y"] + 30)
     assert "0 compute" in tip.inner_text()
     view.mouse.down()
     view.mouse.move(box["x"] + 100, box["y"] + 30)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from simcluster.report.html.blocks import Chart
+from simcluster.report.html.curves import curves
 from simcluster.timeline.limit import LIMITS
 from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Operation, Timeline
@@ -36,7 +37,8 @@ HUES = {
 
 
 def chart(result: Result) -> Chart:
-    """What the first ranks of a few classes run: their first step, as far as it can be shown."""
+    """What the first ranks of a few classes run: their first step, as far as it can be shown; below it, how full GPUs
+    and wires are meanwhile."""
     timeline = result.timeline
     assert timeline is not None
     tracks = _shown(timeline)
@@ -50,11 +52,12 @@ def chart(result: Result) -> Chart:
         "end_s": end_s,
         "window": [0, max(max(ends), end_s / 50) if ends else end_s],
         "lanes": lanes,
+        "curves": curves(timeline, end_s),
         "operations": [_operation(one) for one in timeline.operations],
         "legend": [[HUES[kind][1], HUES[kind][0]] for kind in kinds],
     }
     classes = ", ".join(f"rank {timeline.tracks.first[track]} for {timeline.tracks.count[track]:,}" for track in tracks)
-    told = [f"Equal ranks are drawn once ({classes})."]
+    told = [f"Equal ranks are drawn once ({classes}).", "Curves are means over all GPUs, or all wires of a kind."]
     if len(timeline.tracks) > len(tracks):
         left = len(timeline.tracks) - len(tracks)
         told.append(

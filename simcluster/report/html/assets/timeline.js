@@ -1,10 +1,13 @@
-// A timeline on a canvas: wheel or + and - zoom, drag or arrow keys move, 0 shows all; hover or Tab and Enter tell.
+// A timeline on a canvas: wheel or + and - zoom, drag or arrow keys move, 0 shows all; hover or comma and full stop tell.
+// Below the lanes of spans those of curves, which have a value for each of equally long bins.
 function timeline(figure, held) {
   const controls = make("div", { class: "controls" }, figure);
   const canvas = make("canvas", { tabindex: 0, role: "application", "aria-label": figure.getAttribute("aria-label") +
     ". Plus and minus zoom, arrow keys move, comma and full stop go from span to span." }, figure);
-  const pen = canvas.getContext("2d"), row = 26, gap = 6, top = 22, left = 110;
-  const lanes = held.lanes, height = top + lanes.length * (row + gap);
+  const pen = canvas.getContext("2d"), row = 26, gap = 6, top = 22, left = 132;
+  const bins = (curve) => ({ ...curve, start: curve.value.map((_, i) => i * held.end_s / curve.value.length),
+    length: curve.value.map(() => held.end_s / curve.value.length) });
+  const lanes = [...held.lanes, ...held.curves.map(bins)], height = top + lanes.length * (row + gap);
   let from = 0, to = held.end_s, chosen = null, drag = null;
 
   function place(time) { return left + (time - from) / (to - from) * (canvas.clientWidth - left - 8); }
@@ -46,13 +49,24 @@ function timeline(figure, held) {
       pen.rect(left, 0, width - left, height);
       pen.clip();
       let last = -1;
+      const hue = lane.value && colour(lane.hue);
+      if (lane.value) {
+        pen.fillStyle = colour("panel");
+        pen.fillRect(left, y, width - left, row);
+      }
       for (let i = first(lane, from); i < lane.start.length && lane.start[i] < to; i++) {
         const begin = Math.max(place(lane.start[i]), left - 1), end = place(lane.start[i] + lane.length[i]);
         if (end < last + 0.4) continue;  // thinner than a pixel, and drawn already
+        last = Math.max(end, begin + 0.6);
+        if (lane.value) {
+          const tall = row * lane.value[i] / lane.most;
+          pen.fillStyle = hue;
+          pen.fillRect(Math.floor(begin), y + row - tall, Math.ceil(last) - Math.floor(begin), tall);
+          continue;
+        }
         const operation = held.operations[lane.operation[i]];
         pen.fillStyle = colour(operation.hue);
         pen.fillRect(begin, y, Math.max(end - begin - (end - begin > 3 ? 1 : 0), 0.6), row);
-        last = Math.max(end, begin + 0.6);
         if (end - begin > 46) {
           pen.fillStyle = ["communicating", "gather", "idle"].includes(operation.hue) ? "#1d2329" : "#ffffff";
           pen.fillText(operation.name, begin + 5, y + row / 2, end - begin - 9);
@@ -80,9 +94,11 @@ function timeline(figure, held) {
   function zoom(factor, at) { show(at - (at - from) * factor, at + (to - at) * factor); }
 
   function told(lane, at) {
+    const when = "from " + seconds(lane.start[at]) + ", " + seconds(lane.length[at]) + " long";
+    if (lane.value) return [lane.name + " " + quantity(lane.value[at], lane.measure), when].join("\n");
     const operation = held.operations[lane.operation[at]];
-    return [operation.name + (operation.layer === null ? "" : ", layer " + operation.layer), lane.name,
-      "from " + seconds(lane.start[at]) + ", " + seconds(lane.length[at]) + " long", ...operation.facts].join("\n");
+    return [operation.name + (operation.layer === null ? "" : ", layer " + operation.layer), lane.name, when,
+      ...operation.facts].join("\n");
   }
 
   function found(x, y) {

@@ -38,16 +38,17 @@ class Recording:
         folding: Folding,
         wired: Callable[[], Wiring],
     ) -> Timeline:
+        """The run so far, in the same memory: nothing can be added afterwards."""
         return Timeline(
             operations=operations,
             tracks=tracks,
             steps=steps,
-            track=np.array(self._track, dtype=np.int64),
-            step=np.array(self._step, dtype=np.int64),
-            operation=np.array(self._operation, dtype=np.int64),
-            arrive_s=np.array(self._arrive_s, dtype=np.float64),
-            start_s=np.array(self._start_s, dtype=np.float64),
-            finish_s=np.array(self._finish_s, dtype=np.float64),
+            track=np.frombuffer(self._track, dtype=np.int64),
+            step=np.frombuffer(self._step, dtype=np.int64),
+            operation=np.frombuffer(self._operation, dtype=np.int64),
+            arrive_s=np.frombuffer(self._arrive_s, dtype=np.float64),
+            start_s=np.frombuffer(self._start_s, dtype=np.float64),
+            finish_s=np.frombuffer(self._finish_s, dtype=np.float64),
             links=links,
             node_bytes=node_bytes,
             folding=folding,

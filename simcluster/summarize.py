@@ -49,6 +49,7 @@ def summarize(scenario: Scenario, program: Program) -> Result:
         peak_flops_per_s=gpu.peak(model.precision.compute),
         memory=parts,
         memory_capacity_bytes=gpu.memory_bytes,
+        resident_bytes=tuple(sum(part.bytes for part in mine.values()) + sum(kept.values()) for mine in held),
         balance=balance.balance(
             share,
             flops=[flops for each in program.flops for flops in each],

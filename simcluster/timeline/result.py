@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from simcluster.gpu.power import Power
 from simcluster.timeline import energy, generation
 from simcluster.timeline.check import Check
@@ -13,6 +15,7 @@ from simcluster.timeline.critical_path import CriticalPath, critical_path
 from simcluster.timeline.generation import PhaseTotal
 from simcluster.timeline.links import link_rows, wire_rows
 from simcluster.timeline.metric import METRICS, OF_GENERATION
+from simcluster.timeline.parts import Floats
 from simcluster.timeline.routing import Routing
 from simcluster.timeline.series import BINS, Series, series
 from simcluster.timeline.states import States
@@ -76,11 +79,12 @@ def part_of(name: str) -> str:
 class Result:
     """What one scenario gives; without a `timeline` and its `states` the plan does not fit and nothing was replayed.
 
-    `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are the
-    plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
-    `work` holds one GPU's counted FLOPs of a step by operation name, kernels that count none left out.  Where it
-    `generates`, a step is the whole generation.  Without a GPU's `price_usd_per_h` there is no cost, without its
-    `power` no energy.  `routing` is there where experts do not get equally many copies.
+    `peak_flops_per_s` is one GPU's datasheet peak at the plan's compute type, which MFU divides by; `divisions` are
+    the plan's cuts as arithmetic and `scales` the numbers that figures of this scenario are multiples of, by name.
+    `resident_bytes` is what a GPU of each pipeline stage holds beside activations. `work` holds one GPU's counted
+    FLOPs of a step by operation name, kernels that count none left out. Where it `generates`, a step is the whole
+    generation. Without a GPU's `price_usd_per_h` there is no cost, without its `power` no energy. `routing` is
+    there where experts do not get equally many copies.
     """
 
     identity: Identity
@@ -88,6 +92,7 @@ class Result:
     peak_flops_per_s: float
     memory: Mapping[str, MemoryPart]
     memory_capacity_bytes: float
+    resident_bytes: tuple[float, ...]
     balance: Mapping[str, float]
     modules: tuple[Mapping[str, str | int], ...]
     divisions: tuple[str, ...]
@@ -141,9 +146,12 @@ class Result:
         """The run over time."""
         if self.timeline is None:
             return None
-        resident = self.memory_total_bytes - self.memory["activations"].bytes
-        load = self.balance["expert_load_max_over_mean"]
+        resident, load = self.resident_of_tracks(self.timeline), self.balance["expert_load_max_over_mean"]
         return series(self.timeline, tokens=self.tokens, resident_bytes=resident, expert_load=load)
+
+    def resident_of_tracks(self, timeline: Timeline) -> Floats:
+        """What a GPU of each track holds beside activations, in bytes."""
+        return np.array(self.resident_bytes)[timeline.stage_of_track]
 
     @cached_property
     def metrics(self) -> Mapping[str, float | None]:

@@ -39,11 +39,11 @@ class Series:
         return {**lists, "link_utilization": {name: used.tolist() for name, used in self.link_utilization.items()}}
 
 
-def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_load: float, bins: int = BINS) -> Series:
+def series(timeline: Timeline, *, tokens: int, resident_bytes: Floats, expert_load: float, bins: int = BINS) -> Series:
     """The run in `bins` bins.
 
-    `tokens` are those of one step (of a generation, of all of it), `resident_bytes` the memory beside activations,
-    `expert_load` fullest over mean.
+    `tokens` are those of one step (of a generation, of all of it), `resident_bytes` the memory of each track
+    beside activations, `expert_load` fullest over mean.
     """
     edges = np.linspace(0.0, timeline.end_s, bins + 1)
     width = timeline.end_s / bins
@@ -56,7 +56,7 @@ def series(timeline: Timeline, *, tokens: int, resident_bytes: float, expert_loa
         t_s=(edges[:-1] + edges[1:]) / 2,
         compute_busy=busy[0],
         exposed_communication=busy[1],
-        memory_bytes=resident_bytes + live_bytes(timeline, edges),
+        memory_bytes=held_bytes(timeline, edges, resident_bytes),
         expert_load_max_over_mean=np.full(bins, expert_load),
         tokens_done=each * _steps_done(parts, edges[1:]),
         step_latency_s=share @ parts.latency_s,
@@ -72,13 +72,15 @@ def _steps_done(parts: Parts, at: Floats) -> Floats:
     return np.asarray(np.floor(np.clip(run, 0, parts.steps)).sum(axis=1))
 
 
-def live_bytes(timeline: Timeline, edges: Floats) -> Floats:
-    """The most activation memory of any rank in each bin: an operation's, from its arrival to its end."""
+def held_bytes(timeline: Timeline, edges: Floats, resident_bytes: Floats) -> Floats:
+    """The most memory of any rank in each bin: what its track holds all the time, and an operation's activations from
+    its arrival to its end."""
     bins = len(edges) - 1
     live = np.array([operation.live_bytes for operation in timeline.operations])[timeline.operation]
+    live = live + resident_bytes[timeline.track]
     first = np.clip(np.searchsorted(edges, timeline.arrive_s, side="right") - 1, 0, bins - 1)
     last = np.clip(np.searchsorted(edges, timeline.finish_s, side="left") - 1, first, bins - 1)
-    most = np.zeros(bins)
+    most = np.full(bins, resident_bytes.max())
     for step in range(int((last - first).max()) + 1):
         reaching = first + step <= last
         np.maximum.at(most, first[reaching] + step, live[reaching])

@@ -215,6 +215,17 @@ class Timeline:
         computes = np.array([operation.stream == "compute" for operation in self.operations])
         return np.asarray(computes[self.operation])
 
+    @property
+    def stage_of_track(self) -> Ints:
+        """The pipeline stage of each track: one more than that of the track whose sends it gets."""
+        stage = np.zeros(len(self.tracks), dtype=np.int64)
+        if self.gets_from is not None:
+            sender = self.gets_from
+            while (sender >= 0).any():
+                stage += sender >= 0
+                sender = np.where(sender >= 0, self.gets_from[sender], -1)
+        return stage
+
     def of(self, *, rank: int | None = None, stream: Stream | None = None, name: str | None = None) -> Spans:
         """The rows of one rank (those of its track), stream or operation name, or of any mix of these."""
         chosen = np.ones(len(self.track), dtype=np.bool_)

@@ -15,8 +15,9 @@ import pytest
 import simcluster
 from simcluster.errors import InputError
 from simcluster.pipeline import simulate
+from simcluster.plan.memory import resident
 from simcluster.report.trace.file import write
-from simcluster.scenario.compile import compile_text
+from simcluster.scenario.compile import compile_text, load
 from simcluster.timeline.links import classes, mean_use
 from simcluster.timeline.result import Result
 from simcluster.timeline.store import pack, unpack
@@ -163,13 +164,13 @@ def test_a_wire_shows_its_rate_between_two_changes(tmp_path: Path) -> None:
 
 def test_memory_is_that_of_the_operations_under_way(result: Result, tmp_path: Path) -> None:
     timeline, trace = timeline_of(result), traced(result, tmp_path)
-    resident = sum(part.bytes for name, part in result.memory.items() if name != "activations")
     live = np.array([operation.live_bytes for operation in timeline.operations])[timeline.operation]
     for track in range(len(timeline.tracks)):
         points = trace.counter("memory", int(timeline.tracks.first[track]))
         mine = timeline.track == track
+        held = result.resident_bytes[timeline.stage_of_track[track]]
         assert points[0][0] == 0
-        assert max(value for _, value in points) == pytest.approx((resident + float(live[mine].max())) / 1e9, rel=1e-8)
+        assert max(value for _, value in points) == pytest.approx((held + float(live[mine].max())) / 1e9, rel=1e-8)
         instants = np.array([at for at, _ in points])
         assert (np.diff(instants) > 0).all()
         for moment in np.linspace(0.03, 0.97, 23) * timeline.end_s:
@@ -177,9 +178,30 @@ def test_memory_is_that_of_the_operations_under_way(result: Result, tmp_path: Pa
             if near < 3e-9:
                 continue
             running = mine & (timeline.arrive_s <= moment) & (moment < timeline.finish_s)
-            expected = (resident + float(live[running].max(initial=0.0))) / 1e9
+            expected = (held + float(live[running].max(initial=0.0))) / 1e9
             shown = points[int(np.searchsorted(instants, moment * 1e9, side="right")) - 1][1]
             assert shown == pytest.approx(expected, rel=1e-8)
+
+
+def test_each_stage_s_memory_is_that_of_its_own_layers(tmp_path: Path) -> None:
+    """Thirteen layers and one each: weights and cache of a stage, and the metric of the fullest GPU."""
+    scenario = load("scenarios/ep64_tp2_pp1.yaml", ["plan=TP2_PP4_DP16", "execution.stage_layers=[13,1,1,1]"])
+    result = simulate(scenario)
+    timeline, trace = timeline_of(result), traced(result, tmp_path)
+    assert timeline.stage_of_track.tolist() == [0, 1, 2, 3]
+    most = []
+    for stage in range(4):
+        held = sum(part.bytes for part in resident(scenario.share.at(stage)).values())
+        assert result.resident_bytes[stage] == pytest.approx(held, rel=1e-12)
+        values = [value for _, value in trace.counter("memory", int(timeline.tracks.first[stage]))]
+        mine = timeline.operation[timeline.track == stage]
+        live = max(timeline.operations[one].live_bytes for one in mine.tolist())
+        assert max(values) == pytest.approx((held + live) / 1e9, rel=1e-8)
+        most.append(max(values))
+    assert most[0] > 10 * max(most[1:])
+    assert result.metrics["memory.total"] == pytest.approx(most[0] * 1e9, rel=1e-8)
+    assert result.series is not None
+    assert result.series.memory_bytes.max() == pytest.approx(most[0] * 1e9, rel=1e-8)
 
 
 def test_a_slice_says_what_ran_and_what_bound_it(tmp_path: Path) -> None:
@@ -245,7 +267,8 @@ def test_a_folder_has_a_file_for_each_class_and_nothing_of_other_classes(tmp_pat
     for first in firsts:
         part = read(tmp_path / "each" / f"rank-{first}.json.gz")
         assert part.about["distributedInfo"]["rank"] == first
-        same = [event for event in whole.phase("X", "C", "M") if event["pid"] in (first, timeline.ranks)]
+        beside = timeline.ranks if first == firsts[0] else first  # the wires are everyone's
+        same = [event for event in whole.phase("X", "C", "M") if event["pid"] in (first, beside)]
         key = str
         assert sorted(part.events, key=key) == sorted(same, key=key)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simcluster.timeline.links import in_words, link_utilization
-from simcluster.timeline.series import live_bytes
+from simcluster.timeline.series import held_bytes
 from simcluster.timeline.states import state_seconds
 from simcluster.timeline.timeline import Floats, Timeline
 
@@ -30,7 +30,7 @@ def curves(timeline: Timeline, until_s: float) -> list[dict[str, Any]]:
         found.append(
             _share(in_words(kind, direction), "communicating" if kind in ("nvlink", "pcie") else "exchange", used)
         )
-    held = live_bytes(timeline, edges)
+    held = held_bytes(timeline, edges, np.zeros(len(timeline.tracks)))
     found.append({"name": "activations", "hue": "other", "most": float(held.max()) or 1.0, "measure": "bytes"})
     found[-1]["value"] = [round(one) for one in held.tolist()]
     return found

@@ -18,9 +18,9 @@ _AS_FULL = 1 - 1e-9
 """Wires whose mean use differs by less are equally full; the first of them is shown."""
 
 
-def memory(lanes: Lanes, tracks: range, resident_bytes: float) -> Iterator[bytes]:
-    """Memory of each track in GB wherever it changes: what is there all the time, and the activations of the operation
-    under way that needs most, from its arrival to its end."""
+def memory(lanes: Lanes, tracks: range, resident_bytes: Floats) -> Iterator[bytes]:
+    """Memory of each track in GB wherever it changes: its `resident_bytes` that are there all the time, and the
+    activations of the operation under way that needs most, from its arrival to its end."""
     live = np.array([operation.live_bytes for operation in lanes.timeline.operations])
     places = [place for stream in range(len(STREAMS)) if (place := lanes.place(stream, tracks)).stop > place.start]
     cuts = [lanes.finish_ns[place][CHUNK - 1 :: CHUNK] for place in places]
@@ -29,7 +29,7 @@ def memory(lanes: Lanes, tracks: range, resident_bytes: float) -> Iterator[bytes
     held = -1.0
     for since, until in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         at, most = _live(lanes, places, live, since, until)
-        value = (resident_bytes + most) / _GIGA
+        value = (resident_bytes[at // lanes.span_ns] + most) / _GIGA
         changes = (np.append(held, value[:-1]) != value) | (at % lanes.span_ns == 0)
         held = float(value[-1])
         at, value = at[changes], value[changes]

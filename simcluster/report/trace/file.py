@@ -10,6 +10,7 @@ from pathlib import Path
 
 from simcluster.errors import InputError, Mistake
 from simcluster.report.trace.lanes import lanes
+from simcluster.report.trace.slices import Slices
 from simcluster.report.trace.trace import pieces
 from simcluster.timeline.result import Result
 
@@ -36,16 +37,17 @@ def write(result: Result, path: str | Path) -> None:
         raise InputError(
             Mistake(what="no trace: the plan does not fit in memory, nothing was replayed", origin=str(path))
         )
-    rows, every = lanes(timeline), range(len(timeline.tracks))
+    identity, every = result.identity, range(len(timeline.tracks))
+    slices = Slices(lanes(timeline), identity.degrees, identity.gpus_per_node)
     if not is_folder(path):
-        _whole(path, lambda part: _stream(part, pieces(result, rows, every)))
+        _whole(path, lambda part: _stream(part, pieces(result, slices, every)))
         return
 
     def fill(part: Path) -> None:
         part.mkdir()
         for track in every:
             name = f"rank-{int(timeline.tracks.first[track])}.json.gz"
-            _stream(part / name, pieces(result, rows, range(track, track + 1)))
+            _stream(part / name, pieces(result, slices, range(track, track + 1)))
 
     _whole(path, fill)
 

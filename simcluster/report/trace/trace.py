@@ -14,19 +14,19 @@ from simcluster.timeline.result import Result
 from simcluster.timeline.timeline import Timeline
 
 
-def pieces(result: Result, lanes: Lanes, tracks: range) -> Iterator[bytes]:
-    """The trace of some tracks, in pieces of a few megabytes at most; arrows are there where all tracks are."""
-    timeline, identity = lanes.timeline, result.identity
-    slices = Slices(lanes, identity.degrees, identity.gpus_per_node)
-    resident = result.memory_total_bytes - result.memory["activations"].bytes
-    wires = timeline.ranks  # a process number that no rank has
+def pieces(result: Result, slices: Slices, tracks: range) -> Iterator[bytes]:
+    """The trace of some tracks, in pieces of a few megabytes at most.
+
+    Arrows are there where all tracks are, the wires, which are everyone's, with the first track.
+    """
+    lanes = slices.lanes
+    timeline = lanes.timeline
     events = chain(
         [_named(lanes, track) for track in tracks],
-        [_process(wires, "the fullest wire of each kind", wires)],
         slices.of(tracks),
-        counters.memory(lanes, tracks, resident),
+        counters.memory(lanes, tracks, result.resident_of_tracks(timeline)),
         flows(lanes) if len(tracks) == len(timeline.tracks) else (),
-        counters.wires(timeline, wires),
+        _wires(timeline) if 0 in tracks else (),
     )
     yield _head(result, timeline, tracks)
     yield next(events)
@@ -53,6 +53,12 @@ def _head(result: Result, timeline: Timeline, tracks: range) -> bytes:
         b'"distributedInfo": {"backend": "nccl", "rank": %d, "world_size": %d},\n'
         b'"simcluster": {%b},\n"traceEvents": [\n' % (rank, timeline.ranks, fields(about))
     )
+
+
+def _wires(timeline: Timeline) -> Iterator[bytes]:
+    """The counters of wires, in a process whose number no rank has."""
+    number = timeline.ranks
+    return chain([_process(number, "the fullest wire of each kind", number)], counters.wires(timeline, number))
 
 
 def _named(lanes: Lanes, track: int) -> bytes:

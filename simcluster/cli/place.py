@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 from simcluster.cli.progress import note
@@ -23,6 +26,20 @@ def refuse_page(path: Path) -> None:
     refuse_unwritable(path)
 
 
+def refuse_clash(folders: Mapping[str, Path | None], files: Mapping[str, Path | None]) -> None:
+    """InputError where two options name one place, or a file's place is in a folder that is replaced as a whole."""
+    whole = {option: path.resolve() for option, path in folders.items() if path is not None}
+    named = [(option, path.resolve()) for option, path in {**folders, **files}.items() if path is not None]
+    for (option, place), (other, at) in combinations(named, 2):
+        if at == place:
+            raise InputError(Mistake(what=f"is the place of {option}, too; name another one", origin=f"{other} {at}"))
+    for option, place in named:
+        for other, folder in whole.items():
+            if folder in place.parents:
+                what = f"lies in the folder of {other}, which is replaced as a whole; name a place outside"
+                raise InputError(Mistake(what=what, origin=f"{option} {place}"))
+
+
 def write_page(path: Path, html: str) -> None:
     """Write a page, its folder too where there is none."""
     make_folder(path.parent)
@@ -41,13 +58,26 @@ def make_folder(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file in one move, so that a failure leaves what was there; InputError says why it failed."""
-    part = path.with_name(f".{path.name}.part")
+    place, part = path.resolve(), None  # a link stays, what it leads to is written
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise _cannot(path, error) from None
+        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".simcluster.", delete=False) as file:
+            part = Path(file.name)
+            file.write(text.encode(errors="replace"))  # a file's name may be no text
+        part.chmod(0o666 & ~_umask())
+        part.replace(place)
+    except BaseException as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot(path, error) from None
+        raise
+
+
+def _umask() -> int:
+    """What new files may not be; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _refuse_folder(folder: Path, path: Path) -> None:

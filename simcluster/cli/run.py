@@ -17,7 +17,7 @@ from simcluster.cli.options import (
     scenario_argument,
     set_option,
 )
-from simcluster.cli.progress import progress, waiting
+from simcluster.cli.progress import note, progress, waiting
 from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def command(
         place.refuse_page(page)
     if trace is not None:
         _refuse_trace(trace)
+    _refuse_clash(out, trace, page)
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
@@ -126,6 +127,15 @@ def _refuse_trace(path: Path) -> None:
     place.refuse_unwritable(path / "rank-0.json.gz" if file.is_folder(path) else path)
 
 
+def _refuse_clash(out: Path | None, trace: Path | None, page: Path | None) -> None:
+    from simcluster.report.trace import file
+
+    folder = trace is not None and file.is_folder(trace)
+    folders, files = {"--out": out}, {"--html": page}
+    (folders if folder else files)["--trace"] = trace
+    place.refuse_clash(folders, files)
+
+
 def _write_trace(path: Path, result: Result) -> None:
     """Of a plan that does not fit there is nothing to write, and `run` ends with 1 anyway."""
     from simcluster.report.trace import file
@@ -134,6 +144,7 @@ def _write_trace(path: Path, result: Result) -> None:
         click.echo(f"no trace in {path}: the plan does not fit in memory, so there is no timeline", err=True)
         return
     file.write(result, path)
+    note(f"trace: {path}")
 
 
 def _spread(scenario: Scenario, result: Result, draws: int, fold: Fold) -> Uncertainty | None:

@@ -32,7 +32,7 @@ def never(*_: object, **__: object) -> None:
 def test_a_trace_is_written_beside_the_usual_output(name: str, path: Path, out: Path) -> None:
     plain = simcluster("run", path, "--json")
     outcome = simcluster("run", path, "--json", "--trace", out / name)
-    assert (outcome.code, outcome.err, outcome.out) == (0, "", plain.out)
+    assert (outcome.code, outcome.err, outcome.out) == (0, f"trace: {out / name}\n", plain.out)
     processes = {event["pid"] for event in read(out / name).slices()}
     assert processes == {0}
     assert [one.name for one in out.rglob("*") if one.is_file()] == [Path(name).name]
@@ -74,6 +74,7 @@ def _folder_named_like_a_file(out: Path) -> Path:
         (_file, "is a file; a trace without an ending is a folder"),
         (_below_a_file, "is not a folder"),
         (_folder_named_like_a_file, "is a folder; name a file"),
+        (lambda _: Path("-"), "a trace is not written to standard output"),
         (lambda _: Path("/proc/t.json"), "no permission to write in /proc"),
         (lambda _: Path("/proc/t"), "no permission to write in /proc"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from simcluster import units
 from simcluster.report.html.blocks import Block, Cell, Chart, Grid, Page, ends
 from simcluster.timeline import metric
@@ -106,9 +108,11 @@ def _place(text: str) -> float | None:
 def _quantity(text: str) -> tuple[float | None, str]:
     """A number and the dimension it is of, "number" without a unit; None for a word."""
     try:
-        return float(text), "number"
+        number = float(text)
     except ValueError:
         pass
+    else:
+        return (number if math.isfinite(number) else None), "number"
     for dimension in DIMENSIONS:
         try:
             return units.parse(text, dimension), dimension

@@ -6,6 +6,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable
+from errno import EISDIR
 from pathlib import Path
 
 from simcluster.errors import InputError, Mistake
@@ -59,6 +60,8 @@ def is_folder(path: Path) -> bool:
 
 def refuse(path: Path) -> None:
     """InputError where `write` would not write there, whatever the run."""
+    if str(path) == "-":
+        raise InputError(Mistake(what="a trace is not written to standard output; name a file", origin="--trace"))
     if not is_folder(path):
         return
     if path.suffix and not path.is_dir():
@@ -101,6 +104,8 @@ def _whole(path: Path, fill: Callable[[Path], None]) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}.", dir=path.parent) as beside:
             part = Path(beside) / path.name
             fill(part)
+            if path.is_dir() and not part.is_dir():
+                raise IsADirectoryError(EISDIR, "is a folder", str(path))
             old = Path(beside) / f"{path.name}.old"
             if path.is_dir():
                 os.rename(path, old)

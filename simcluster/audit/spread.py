@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from simcluster.timeline.result import Result
-from simcluster.units import plural, show_count
+from simcluster.units import plural, show_bytes, show_count
+
+_STAGES = 8
+"""Of a pipeline's stages, that many are told with their memory."""
 
 NO_EXPERTS = "the model has no experts"
 
@@ -11,6 +14,12 @@ NO_EXPERTS = "the model has no experts"
 def balance(result: Result, leaf: str) -> str:
     """The arithmetic of one number of `balance`."""
     value = result.balance[leaf]
+    pp = result.identity.degrees["pp"]
+    if leaf in ("compute_variance", "memory_variance") and pp > 1 and value > 0:
+        held = ", ".join(show_bytes(size) for size in result.resident_bytes[:_STAGES])
+        more = ", …" if pp > _STAGES else ""
+        what = "work" if leaf == "compute_variance" else f"memory (beside activations {held}{more})"
+        return f"the {pp} pipeline stages have unequal {what}: {value:.4g}"
     if not result.balance["experts_per_gpu_group"]:
         return f"{NO_EXPERTS}, and every GPU runs the same kernels on equal shards, so it is {value:.4g}"
     per_group = show_count(result.balance["experts_per_gpu_group"])

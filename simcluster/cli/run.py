@@ -104,7 +104,7 @@ def command(
         from simcluster.report.html.page import html
         from simcluster.report.html.run import page as page_of
 
-        place.write_page(page, html(page_of(result, changes)))
+        place.write_page(page, html(page_of(result, changes, allowed, spread, healthy)))
     if as_json:
         click.echo(machine.result_json(result, allowed, spread, healthy))
         return 0 if result.fits else 1

@@ -7,7 +7,7 @@ from simcluster.timeline import metric
 from simcluster.timeline.interval import Interval, Uncertainty
 from simcluster.units import plural, show_percent
 
-_LABELS = {
+LABELS = {
     "latency_s": "latency",
     "ttft_s": "first token",
     "tpot_s": "per token",
@@ -28,17 +28,18 @@ def uncertainty(found: Uncertainty) -> str:
     ]
     for name, one in found.intervals.items():
         values = (metric.show(name, value) for value in (one.p5, one.p50, one.p95, one.nominal))
-        rows.append((_LABELS[name], *values, _mover(one)))
+        rows.append((LABELS[name], *values, mover(one)))
     title = f"Uncertainty ({plural(found.draws, 'draw')} of the hardware, seed {found.seed})"
     return "\n\n".join((section(title, grid(rows, right=(1, 2, 3, 4))), _inputs(found)))
 
 
-def _mover(one: Interval) -> str:
+def mover(one: Interval) -> str:
+    """The input that moves a metric most."""
     share = one.share
     name = max(share, key=lambda name: share[name], default=None)
     if name is None or share[name] < _WEAK:
         return "nothing"
-    return f"{_words(name)} ({show_percent(share[name])}, {one.correlation[name]:+.2f})"
+    return f"{in_words(name)} ({show_percent(share[name])}, {one.correlation[name]:+.2f})"
 
 
 def _inputs(found: Uncertainty) -> str:
@@ -48,12 +49,15 @@ def _inputs(found: Uncertainty) -> str:
     for name in sorted(found.ranges, key=lambda name: -share[name]):
         one = found.ranges[name]
         factor = f"{one.factor:g}" if one.factor > 1 else "1 (certain)"
-        rows.append((_words(name), factor, f"{latency.correlation[name]:+.2f}", show_percent(share[name]), one.source))
+        rows.append(
+            (in_words(name), factor, f"{latency.correlation[name]:+.2f}", show_percent(share[name]), one.source)
+        )
     title = "What is uncertain (log-uniform), and what it does to the latency"
     return section(title, grid(rows, right=(1, 2, 3)))
 
 
-def _words(name: str) -> str:
+def in_words(name: str) -> str:
+    """An uncertain input as a text calls it."""
     names = {"nvlink": "NVLink", "pcie": "PCIe", "infiniband": "InfiniBand"}
     head, _, rest = name.partition("_")
     return f"{names.get(head, head)} {rest}"

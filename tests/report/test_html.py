@@ -21,7 +21,13 @@ from simcluster.report.html.page import embedded, html
 from simcluster.report.html.run import page
 from simcluster.report.html.search import searched
 from simcluster.report.html.sweep import swept
+from simcluster.study.capacity import capacity
+from simcluster.study.remedies import remedies
+from simcluster.study.slowdown import slowdown
+from simcluster.study.uncertainty import intervals
+from simcluster.timeline import metric
 from simcluster.timeline.links import in_words, link_rows
+from simcluster.timeline.result import Result
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -72,7 +78,9 @@ class _Reader(HTMLParser):
 
 def test_the_verdict_and_the_numbers_of_a_run_come_first(pages: dict[str, str]) -> None:
     text = " ".join(" ".join(_Reader(pages["run"]).words).split())
-    assert text.index("Bound by communication: 57.7 % of the step") < text.index("9.025 ms") < text.index("Checks")
+    line = "9.025 ms a step, 14,523,494 tokens/s, MFU 20.0 %"
+    assert text.index(line) < text.index("Bound by communication: 57.7 % of the step") < text.index("Checks")
+    assert text.index("8 of 19 checks fail.") < text.index("Checks")
     assert "14,523,494 tokens/s" in text
     assert "8 fail" in text
     assert "723.7 GFLOP per GPU / (400 TFLOPS x 9.025 ms) = 20.0 %" in text
@@ -126,7 +134,7 @@ def test_the_timeline_s_spans_are_those_of_the_run(pages: dict[str, str]) -> Non
     assert result.timeline is not None
     data = json.loads(pages["pipeline"].split('id="data">')[1].split("</script>")[0])
     lanes = data[0]["data"]["lanes"]
-    ranks = [lane["name"].removesuffix(" compute") for lane in lanes if "compute" in lane["name"]]
+    ranks = [lane["name"].removesuffix(" compute").removeprefix("rank ") for lane in lanes if "compute" in lane["name"]]
     assert ranks == ["0", "32", "64", "96"]
     drawn = sum(sum(lane["length"]) for lane in lanes if "compute" in lane["name"])
     timeline = result.timeline
@@ -157,7 +165,7 @@ def test_of_many_kinds_of_ranks_those_that_differ_most_are_drawn() -> None:
     assert isinstance(chart.data, dict)
     assert result.timeline is not None
     busy = [result.timeline.of(rank=rank, stream="compute").busy_s() for rank in range(128)]
-    ranks = {lane["name"].split()[0] for lane in chart.data["lanes"]}
+    ranks = {lane["name"].split()[1] for lane in chart.data["lanes"]}
     assert len(ranks) == spans.MOST_TRACKS
     drawn = [busy[int(rank)] for rank in ranks]
     assert (min(drawn), max(drawn)) == pytest.approx((min(busy), max(busy)), rel=1e-12)
@@ -314,3 +322,49 @@ def test_a_script_that_the_page_did_not_bring_does_not_run(
     assert view.evaluate("window.hurt") is None
     assert "Content Security Policy" in " ".join(wrong)
     view.close()
+
+
+def _words(result: Result, **more: Any) -> str:
+    return " ".join(" ".join(_Reader(html(page(result, **more))).words).split())
+
+
+def test_a_page_has_all_that_run_prints_of_faults_and_doubt() -> None:
+    scenario = load(EXAMPLE, ["faults=[{gpu: node3.gpu2, factor: 0.5}, {jitter: 0.05}]"])
+    result = simulate(scenario)
+    healthy = slowdown(scenario, result)
+    assert healthy is not None
+    found = intervals(scenario, result, 3)
+    assert found is not None
+    text = _words(result, healthy=healthy, uncertainty=found)
+    assert "42.5 % slower than without faults" in text
+    assert "Whom the others wait for" in text
+    assert "26 node3.gpu2" in text
+    latency = found.intervals["latency_s"]
+    for value in (latency.p5, latency.p50, latency.p95):
+        assert metric.show("latency_s", value) in text
+
+
+def test_a_page_says_what_would_fit() -> None:
+    edits = ["workload.batch=4096"]
+    scenario = load("scenarios/llama_3_70b.yaml", edits)
+    allowed = capacity(scenario)
+    found = remedies(scenario, lambda changes: load("scenarios/llama_3_70b.yaml", [*edits, *changes]), allowed)
+    assert found
+    text = _words(simulate(scenario), capacity=replace(allowed, remedies=found))
+    assert f"largest that fits: batch {allowed.largest_batch:,}" in text
+    assert all(change in text for remedy in found for change in remedy.changes)
+
+
+def test_a_generation_says_that_steps_are_drawn_as_one() -> None:
+    result = simulate(load("scenarios/llama_3_70b.yaml"))
+    chart = spans.chart(result)
+    assert isinstance(chart.data, dict)
+    assert result.timeline is not None
+    told = {one["name"]: one["facts"][-2] for one in chart.data["operations"]}
+    times = result.timeline.operations[-1].times
+    assert times > 1
+    assert told["lm_head"] == f"{times:,} steps drawn as one, FLOPs and bytes of one"
+    assert "stands for" in chart.note
+    text = _words(result)
+    assert "Phases phase steps time a step" in text
+    assert f"decode {result.phases[1].steps:,}" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from simcluster.report.html.blocks import Bar, Bars, Block, Cell, Grid, Page, Prose
-from simcluster.report.html.run import STATE_COLOURS
+from simcluster.report.html.spent import STATE_COLOURS
 from simcluster.report.states import STATES
 from simcluster.timeline import metric
 from simcluster.timeline.comparison import Compared, difference, signed

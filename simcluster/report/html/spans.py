@@ -67,6 +67,10 @@ def chart(result: Result) -> Chart:
         told.append(f"The first of {timeline.steps} steps.")
     if len(chosen) > len(order):
         told.append(f"The first {len(order):,} of {len(chosen):,} spans.")
+    if any(operation.times > 1 for operation in timeline.operations):
+        told.append("A decode step is drawn as long as all the steps that it stands for.")
+    if data["window"][1] < end_s:
+        told.append(f"The first {show_seconds(data['window'][1])} of {show_seconds(end_s)} are shown; 0 shows all.")
     told.append("Drag or arrow keys move, + and - zoom (the wheel too, once the timeline has the focus), 0 shows all.")
     label = f"Timeline of {plural(len(lanes), 'stream')}, {show_seconds(end_s)} long"
     return Chart(title="Timeline", chart="timeline", data=data, label=label, note=" ".join(told))
@@ -94,7 +98,7 @@ def _lanes(timeline: Timeline, track: int, rows: np.ndarray[Any, np.dtype[np.int
             start, finish = timeline.start_s[own], timeline.finish_s[own]
             found.append(
                 {
-                    "name": f"{timeline.tracks.first[track]} {name}",
+                    "name": f"rank {timeline.tracks.first[track]} {name}",
                     "start": [float(f"{value:.9g}") for value in start],
                     "length": [float(f"{value:.6g}") for value in finish - start],
                     "operation": timeline.operation[own].tolist(),
@@ -112,5 +116,6 @@ def _lane(operation: Operation) -> str:
 def _operation(one: Operation) -> dict[str, object]:
     sent = "HBM" if one.kind == "compute" else "sent"
     facts = [f"{show_flop(one.flops)}" if one.flops else "", f"{show_bytes(one.bytes)} {sent}" if one.bytes else ""]
+    facts += [f"{one.times:,} steps drawn as one, FLOPs and bytes of one"] if one.times > 1 else []
     facts += [f"{HUES[one.kind][1]}, {one.algorithm}" if one.algorithm else "", f"limited by {LIMITS[one.bound]}"]
     return {"name": one.name, "layer": one.layer, "hue": HUES[one.kind][0], "facts": [fact for fact in facts if fact]}

@@ -28,6 +28,10 @@ SWEPT = {
 """Metrics that a sweep's page draws, and their titles."""
 
 
+NAMES = {**{name: title.lower() for name, title in SWEPT.items()}, "mfu": "MFU", "memory.fraction": "memory"}
+"""Columns of the table."""
+
+
 def swept(table: Table) -> Page:
     """Charts of a few metrics against the first swept path, a line for each value of the others, and the table."""
     columns = [
@@ -39,7 +43,8 @@ def swept(table: Table) -> Page:
     ]
     rows = tuple(tuple(_cell(name, row[name]) for name in wanted) for row in table.rows)
     numbers = frozenset(at for at, name in enumerate(wanted) if name in metric.METRICS)
-    blocks.append(Grid(title="All points", header=tuple(wanted), rows=rows, numbers=numbers))
+    header = tuple(NAMES.get(name, name) for name in wanted)
+    blocks.append(Grid(title="All points", header=header, rows=rows, numbers=numbers))
     known = [row for row in table.rows if row["reason"] is None]
     told = f"{units.plural(len(table.rows), 'point')} simulated, {len(known):,} with numbers."
     if known:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from simcluster.cli.options import cluster_source, json_option, quiet_option, set_option, style_option
+from simcluster.cli.options import (
+    cluster_source,
+    json_option,
+    number_types,
+    quiet_option,
+    set_option,
+    style_option,
+    words,
+)
 from simcluster.cli.progress import note, waiting
 from simcluster.cli.screen import put
 from simcluster.errors import InputError, Mistake
@@ -17,8 +26,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def _kinds() -> Iterable[str]:
+    from simcluster.program.program import ALGORITHMS
+
+    return [*ALGORITHMS, "moe_dispatch", "moe_combine"]
+
+
+def _algorithms() -> Iterable[str]:
+    from simcluster.program.program import ALGORITHMS
+
+    return dict.fromkeys(["auto", *(name for known in ALGORITHMS.values() for name in known)])
+
+
 @click.command("collective")
-@click.argument("kind")
+@click.argument("kind", shell_complete=words(_kinds))
 @set_option
 @json_option
 @quiet_option
@@ -37,8 +58,10 @@ if TYPE_CHECKING:
               help="Message sizes as nccl-tests counts them; LO..HI doubles. [default: 1KiB..1GiB]")  # fmt: skip
 @click.option("--matrix", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
               help="Bytes from each GPU (row) to each other (column), for an uneven all_to_all.")  # fmt: skip
-@click.option("--dtype", default="bf16", show_default=True, help="Element type; switches add some types only.")
-@click.option("--algorithm", default="auto", show_default=True, help="One of the kind's algorithms.")
+@click.option("--dtype", default="bf16", show_default=True, shell_complete=words(number_types),
+              help="Element type; switches add some types only.")  # fmt: skip
+@click.option("--algorithm", default="auto", show_default=True, shell_complete=words(_algorithms),
+              help="One of the kind's algorithms.")  # fmt: skip
 @click.option(
     "--tokens", type=click.FloatRange(0, min_open=True), help="Tokens per rank of moe_dispatch or moe_combine."
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
-from simcluster.cli.options import catalogue_names, json_option, quiet_option
+from simcluster.cli.options import catalogue_names, json_option, number_types, quiet_option, words
 from simcluster.cli.screen import put
 
 _SIZES = {
@@ -35,8 +37,14 @@ def _size_options(command: click.decorators.FC) -> click.decorators.FC:
     return command
 
 
+def _kernels() -> Iterable[str]:
+    from simcluster.gpu.question import KERNELS
+
+    return KERNELS
+
+
 @click.command("kernel")
-@click.argument("kernel")
+@click.argument("kernel", shell_complete=words(_kernels))
 @json_option
 @quiet_option
 @click.option(
@@ -48,8 +56,9 @@ def _size_options(command: click.decorators.FC) -> click.decorators.FC:
     help="A GPU of the catalogue.",
 )
 @click.option("--profile", metavar="NAME|FILE.npz", help="Measured kernels, shipped or from `simcluster calibrate`.")
-@click.option("--dtype", default="bf16", show_default=True, help="bf16, fp8, fp8_block, nvfp4, int8, …")
-@click.option("--kv-dtype", help="Number type of the KV cache.")
+@click.option("--dtype", default="bf16", show_default=True, shell_complete=words(number_types),
+              help="bf16, fp8, fp8_block, nvfp4, int8, …")  # fmt: skip
+@click.option("--kv-dtype", shell_complete=words(number_types), help="Number type of the KV cache.")
 @_size_options
 @click.option("--gated/--no-gated", default=None, help="Whether an expert has a gate (moe) [default: it has].")
 @click.option("--skew", type=click.FloatRange(0), help="Power-law exponent of expert popularity (moe).")

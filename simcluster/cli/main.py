@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -74,6 +75,7 @@ def main() -> NoReturn:
     try:
         if sys.stdout is None:
             raise InputError(Mistake(what="is closed; there is nowhere to print the result", origin="standard output"))
+        _print_whatever()
         code = cli.main(prog_name="simcluster", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -98,6 +100,13 @@ def main() -> NoReturn:
         sys.exit(2)
     except Exception as error:
         _our_bug(error)
+
+
+def _print_whatever() -> None:
+    """What the output's encoding has no sign for, a bar in Latin-1, is printed as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _our_bug(error: Exception) -> NoReturn:

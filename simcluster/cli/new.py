@@ -74,6 +74,8 @@ def _refuse(file: Path | None, force: bool) -> None:
     """InputError where FILE could not be written, or is there already."""
     if file is None:
         return
+    if str(file) == "-":
+        raise InputError(Mistake(what="is no file's name; without one the scenario goes to stdout", origin="-"))
     place.refuse_unwritable(file)
     if not force and file.exists():
         raise InputError(Mistake(what="is there already; name another file, or write over it with --force",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_FILES = 200
 """Files that one completion lists."""
 
+_SPECIAL = frozenset(" \t'\"\\$`&|;<>()*?[]{}!#~")
+"""What a shell reads otherwise where it is not quoted."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -27,18 +30,35 @@ def scenario_files(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
     start = escape(incomplete)
     found = sorted({path for pattern in ("*", "*/*") for path in iglob(f"{start}{pattern}.yaml")})
+    if any(not path.isprintable() or set(path) & _SPECIAL for path in found):
+        return [CompletionItem(incomplete, type="file")]  # the shell knows how to quote them
     return [CompletionItem(path) for path in found[:MOST_FILES]] or [CompletionItem(incomplete, type="file")]
+
+
+def words(of: Callable[[], Iterable[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes one of some words, which are looked up when they are needed."""
+
+    def known(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [word for word in of() if word.startswith(incomplete)]
+
+    return known
+
+
+def number_types() -> Iterable[str]:
+    from simcluster.kernels import BYTES_PER_ELEMENT
+
+    return BYTES_PER_ELEMENT
 
 
 def catalogue_names(section: Section) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Completes a name of the catalogue."""
 
-    def names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    def names() -> Iterable[str]:
         from simcluster.scenario import catalogue
 
-        return [name for name in catalogue.names(section) if name.startswith(incomplete)]
+        return catalogue.names(section)
 
-    return names
+    return words(names)
 
 
 def cluster_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

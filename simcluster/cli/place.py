@@ -26,11 +26,12 @@ def refuse_page(path: Path) -> None:
     refuse_unwritable(path)
 
 
-def refuse_clash(folders: Mapping[str, Path | None], files: Mapping[str, Path | None]) -> None:
-    """InputError where two options name one place, or a file's place is in a folder that is replaced as a whole."""
+def refuse_clash(source: Path, folders: Mapping[str, Path | None], files: Mapping[str, Path | None]) -> None:
+    """InputError where two options name one place or one that of the scenario, or a file's place is in a folder that is
+    replaced as a whole."""
     whole = {option: path.resolve() for option, path in folders.items() if path is not None}
     named = [(option, path.resolve()) for option, path in {**folders, **files}.items() if path is not None]
-    for (option, place), (other, at) in combinations(named, 2):
+    for (option, place), (other, at) in combinations([("the scenario", source.resolve()), *named], 2):
         if at == place:
             raise InputError(Mistake(what=f"is the place of {option}, too; name another one", origin=f"{other} {at}"))
     for option, place in named:

@@ -63,7 +63,7 @@ def command(
     """
     from simcluster.cli import folder
     from simcluster.pipeline import simulate
-    from simcluster.report import machine, text
+    from simcluster.report import machine, text, uncertainty
     from simcluster.report.verdict import in_a_line
     from simcluster.scenario.compile import load
     from simcluster.study.capacity import capacity
@@ -74,13 +74,13 @@ def command(
         place.refuse_page(page)
     if trace is not None:
         _refuse_trace(trace)
-    _refuse_clash(out, trace, page)
+    _refuse_clash(Path(scenario), out, trace, page)
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
     with waiting("simulating"):
         result = simulate(compiled, fold=fold)
-    if quiet and not as_json and out is None and page is None and trace is None:
+    if quiet and not as_json and out is None and page is None and trace is None and draws is None:
         click.echo(in_a_line(result))
         return 0 if result.fits else 1
     with waiting("asking what fits"):
@@ -110,12 +110,12 @@ def command(
         return 0 if result.fits else 1
     if quiet:
         click.echo(in_a_line(result))
+        if spread is not None:
+            click.echo(uncertainty.in_a_line(spread))
         return 0 if result.fits else 1
     put(text.summary(result, changes, allowed, healthy))
     if spread is not None:
-        from simcluster.report.uncertainty import uncertainty
-
-        put(f"\n{uncertainty(spread)}")
+        put(f"\n{uncertainty.uncertainty(spread)}")
     return 0 if result.fits else 1
 
 
@@ -127,13 +127,13 @@ def _refuse_trace(path: Path) -> None:
     place.refuse_unwritable(path / "rank-0.json.gz" if file.is_folder(path) else path)
 
 
-def _refuse_clash(out: Path | None, trace: Path | None, page: Path | None) -> None:
+def _refuse_clash(scenario: Path, out: Path | None, trace: Path | None, page: Path | None) -> None:
     from simcluster.report.trace import file
 
     folder = trace is not None and file.is_folder(trace)
     folders, files = {"--out": out}, {"--html": page}
     (folders if folder else files)["--trace"] = trace
-    place.refuse_clash(folders, files)
+    place.refuse_clash(scenario, folders, files)
 
 
 def _write_trace(path: Path, result: Result) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from simcluster.cli.options import json_option, quiet_option, scenario_argument, set_option
+from simcluster.cli.progress import waiting
 
 
 @click.command("show")
@@ -26,11 +27,12 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, placement:
         raise click.UsageError("--csv goes with --placement and without --json")
     compiled = load(scenario, overrides)
     if placement:
-        rows = placement_rows(compiled)
-        if as_csv:
-            click.echo(placement_csv(rows), nl=False)
-        else:
-            click.echo(json.dumps({"placement": rows}) if as_json else placement_text(rows))
+        with waiting("listing ranks"):
+            rows = placement_rows(compiled)
+            text = (
+                placement_csv(rows) if as_csv else json.dumps({"placement": rows}) if as_json else placement_text(rows)
+            )
+        click.echo(text, nl=not as_csv)
     else:
         click.echo(json.dumps(as_tree(compiled), indent=2) if as_json else render(compiled), nl=as_json)
     return 0

@@ -33,6 +33,15 @@ def uncertainty(found: Uncertainty) -> str:
     return "\n\n".join((section(title, grid(rows, right=(1, 2, 3, 4))), _inputs(found)))
 
 
+def in_a_line(found: Uncertainty) -> str:
+    """Latency and throughput between their 5 % and 95 % quantiles."""
+    told = []
+    for name in ("latency_s", "throughput_tokens_per_s"):
+        one = found.intervals[name]
+        told.append(f"{LABELS[name]} {metric.show(name, one.p5)} to {metric.show(name, one.p95)}")
+    return f"In 90 % of {plural(found.draws, 'draw')} of the hardware: {', '.join(told)}."
+
+
 def mover(one: Interval) -> str:
     """The input that moves a metric most."""
     share = one.share

@@ -38,6 +38,9 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
         what = f"no cluster is called {source!r:.60} in the catalogue{known} (a file's name ends in .yaml)"
         raise InputError(Mistake(what=what))
     for assignment in overrides:
+        if assignment.split("=")[0].strip().split(".")[0] != "cluster":
+            what = "has no effect on a cluster alone; set a path such as cluster.nvlink.bandwidth"
+            raise InputError(Mistake(what=what, origin=f"--set {assignment:.80}"))
         override.apply(document, assignment)
     sections = Sections(document)
     root = document.root if isinstance(document.root, dict) else {}
@@ -75,19 +78,20 @@ def _gpu(name: str, measured: str | None) -> Gpu:
 
 def read_cluster(sections: Sections, root: dict[str, Value]) -> Cluster | None:
     """The cluster; a GPU named from the catalogue is written out first."""
-    tree = root.get("cluster")
+    tree, unknown = root.get("cluster"), False
     if isinstance(tree, dict) and isinstance(tree.get("gpu"), str):
         try:
-            tree = {**tree, "gpu": override.written_out(("cluster", "gpu"), tree["gpu"])}
+            gpu = override.written_out(("cluster", "gpu"), tree["gpu"])
         except InputError as error:
             sections.wrong("cluster.gpu", error.mistakes[0].what)
-            return None
+            unknown, gpu = True, _any_gpu()  # so that the rest of the section is looked at, too
+        tree = {**tree, "gpu": gpu}
     tree = _with_profile(sections, _with_graph(sections, tree))
     form = sections.section({**root, "cluster": tree} if "cluster" in root else root, "cluster", ClusterForm)
+    damage = _faults(sections, root)
     if form is None:
         return None
     nodes = form.nodes or _nodes_needed(root, form.gpus_per_node)
-    damage = _faults(sections, root)
     wrong = list(network.cluster_mistakes(form, nodes))
     sections.report(wrong)
     if wrong:
@@ -99,7 +103,11 @@ def read_cluster(sections: Sections, root: dict[str, Value]) -> Cluster | None:
     slow = faults.slow_gpus(damage, cluster)
     jitter = faults.jitter(damage, sections.seed(root))
     cluster = replace(cluster, background=streams, faults=faults.wires(damage), slow_gpus=slow, jitter=jitter)
-    return None if wrong else cluster
+    return None if wrong or unknown else cluster
+
+
+def _any_gpu() -> Value:
+    return override.written_out(("cluster", "gpu"), catalogue.names("gpu")[0])
 
 
 def _with_graph(sections: Sections, tree: Value) -> Value:

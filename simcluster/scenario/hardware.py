@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from simcluster.cluster.link import Fabric
 from simcluster.kernels import BYTES_PER_ELEMENT, Precision
-from simcluster.program.program import CollectiveKind
+from simcluster.program.program import ALGORITHMS, CollectiveKind
 from simcluster.scenario.forms import (
     Bandwidth,
     Bytes,
@@ -242,7 +242,10 @@ class FaultForm(Form):
     jitter: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="Relative standard deviation of each kernel's time on every GPU."
     )
-    factor: Annotated[float, Field(ge=0)] = Field(description="Share of bandwidth or speed that is left.")
+    factor: Annotated[float, Field(ge=0)] = Field(
+        description="Share of bandwidth (0: dead, below 1) or of speed (above 0, at most 1) that is left.",
+        json_schema_extra={"maximum": 1},
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
         None, description="Draws the jitter; left out: the scenario's."
     )
@@ -299,6 +302,14 @@ class FaultsForm(Form):
     faults: list[FaultForm]
 
 
+def _algorithms(schema: dict[str, Any]) -> None:
+    """Each kind's own."""
+    schema.pop("additionalProperties", None)
+    schema.pop("propertyNames", None)
+    schema["properties"] = {kind: {"enum": ["auto", *known]} for kind, known in ALGORITHMS.items()}
+    schema["additionalProperties"] = False
+
+
 class ClusterForm(Form):
     """`nodes` left out are as many as the plan's GPUs need."""
 
@@ -316,5 +327,6 @@ class ClusterForm(Form):
     algorithms: dict[CollectiveKind, Line] = Field(
         default_factory=dict,
         description="Of a kind of collective; left out: the fastest that was measured, or a ring, or direct.",
+        json_schema_extra=_algorithms,
     )
     library: Line | None = Field(None, description="A communication library's measured constants.")

@@ -154,7 +154,11 @@ def _every_axis_once(placement: list[AttentionAxis]) -> list[AttentionAxis]:
     return placement
 
 
-Placement = Annotated[list[AttentionAxis], AfterValidator(_every_axis_once)]
+Placement = Annotated[
+    list[AttentionAxis],
+    AfterValidator(_every_axis_once),
+    Field(json_schema_extra={"minItems": len(PLACEMENT), "maxItems": len(PLACEMENT), "uniqueItems": True}),
+]
 
 
 class ExecutionForm(Form):
@@ -239,7 +243,7 @@ class ExpertLoadForm(Form):
         None, description="Popularity by the expert's index from 0, in place of what the law gives it."
     )
     zipf: Annotated[float, Field(ge=0, le=10)] | None = Field(
-        None, description="Exponent of Zipf's law: the k-th expert has popularity k^-s."
+        None, description="Exponent of Zipf's law: the k-th most popular expert, drawn by `seed`, has popularity k^-s."
     )
     power_law: Annotated[float, Field(ge=0, le=10)] | None = Field(
         None, description="Exponent of a power law of popularities."

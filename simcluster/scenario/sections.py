@@ -20,6 +20,9 @@ SEEDS = 2**63
 
 def read_text(path: str | Path) -> str:
     """The text of a scenario file; InputError if it cannot be read."""
+    if str(path) in ("", "-"):
+        what = "is no file's name; a scenario may be read several times, so not from standard input"
+        raise InputError(Mistake(what=what, origin=repr(str(path))))
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:

@@ -172,13 +172,13 @@ def _plan(plan: str, gpus: int) -> str:
 
 def _execution() -> str:
     """Every key, at its default, in comments."""
-    follows = {"microbatches": 4, "stage_layers": [20, 20], "placement": list(PLACEMENT)}
+    follows = {"stage_layers": [], "placement": list(PLACEMENT)}
     lines = []
     for key, field in _schema()["$defs"]["Execution"]["properties"].items():
         value = follows.get(key, field.get("default"))
         line = f"  {key}: {json.dumps(value).replace(chr(34), '')}"
         lines.append(_said(line, "Execution", key, field.get("enum", ())))
-    head = "How the plan is run; left out, every key has the default shown (the first two follow from the plan)."
+    head = "How the plan is run; left out, every key has the default shown; null follows from the plan."
     return f"{_headed(head)}\n{_comment('execution:')}\n{_comment(chr(10).join(lines))}"
 
 

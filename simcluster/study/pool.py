@@ -19,18 +19,23 @@ def run_all(
 ) -> Iterator[tuple[Task, Answer]]:
     """(task, answer) in the order of finishing, on `workers` processes (default: the cores this process may use).
 
-    One worker, or one task, runs in this process.  If the caller stops early, what has not started is dropped.
+    One worker, or one task, runs in this process.  If the caller stops early, what has not ended is dropped.
     """
     count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     if count <= 1:
         for task in tasks:
             yield task, work(task)
         return
+    others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         pending = {executor.submit(work, task): task for task in tasks}
         for future in as_completed(pending):
             yield pending[future], future.result()
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

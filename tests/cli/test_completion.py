@@ -44,6 +44,20 @@ def test_names_of_the_catalogue_are_completed(tmp_path: Path) -> None:
     assert completed(tmp_path, "catalog", "p") == ["profile"]
 
 
+def test_words_that_commands_know_are_completed(tmp_path: Path) -> None:
+    assert completed(tmp_path, "kernel", "att") == ["attention_prefill", "attention_decode"]
+    assert completed(tmp_path, "kernel", "gemm", "--dtype", "fp8_") == ["fp8_block"]
+    assert completed(tmp_path, "collective", "all") == ["all_reduce", "all_gather", "all_to_all"]
+    assert completed(tmp_path, "collective", "all_reduce", "--algorithm", "node") == ["node-dedup"]
+
+
+def test_a_name_that_needs_quotes_is_left_to_the_shell(tmp_path: Path) -> None:
+    """Of type file, which bash's own completion quotes."""
+    (tmp_path / "sp dir").mkdir()
+    scenario_file(tmp_path / "sp dir", name="one.yaml")
+    assert completed(tmp_path, "run", "sp") == ["sp"]
+
+
 def test_scenario_files_are_completed_also_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "scenarios").mkdir()
     scenario_file(tmp_path / "scenarios", name="one.yaml")

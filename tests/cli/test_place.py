@@ -34,6 +34,23 @@ def test_outputs_that_would_replace_each_other_are_refused(
     assert [one.name for one in tmp_path.iterdir()] == [scenario.name]
 
 
+def test_a_scenario_is_not_overwritten(tmp_path: Path) -> None:
+    scenario = scenario_file(tmp_path, name="small.json")
+    before = scenario.read_text()
+    outcome = simcluster("run", scenario, "--trace", tmp_path / "." / "small.json")
+    assert outcome.code == 2
+    assert "is the place of the scenario, too" in outcome.err
+    assert scenario.read_text() == before
+
+
+@pytest.mark.parametrize("name", ["-", ""])
+def test_a_dash_is_no_file(name: str) -> None:
+    outcome = simcluster("run", name)
+    assert outcome.code == 2
+    assert "is no file's name" in outcome.err
+    assert simcluster("new", "-").code == 2
+
+
 def test_outputs_side_by_side_can_be_written_again(tmp_path: Path) -> None:
     places = ("--out", tmp_path / "run", "--trace", tmp_path / "t.json", "--html", tmp_path / "p.html")
     for _ in range(2):

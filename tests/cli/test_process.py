@@ -41,6 +41,15 @@ def test_mistakes_end_the_process_with_two_and_no_traceback(tmp_path: Path) -> N
     assert outcome.err == "small.yaml:6:5: cluster.gpu.memory: 64 has no unit; write it as 64 GB or 60 GiB\n"
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_signs_that_an_encoding_lacks_are_question_marks(encoding: str, tmp_path: Path) -> None:
+    scenario_file(tmp_path)
+    outcome = process("run", "small.yaml", folder=tmp_path, environment={"PYTHONIOENCODING": encoding})
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "computing" in outcome.out
+    assert "???" in outcome.out
+
+
 def test_a_reader_that_went_away_is_no_error(tmp_path: Path) -> None:
     """As in `simcluster run … | head -1`: the other end of the pipe is closed before anything is written."""
     scenario_file(tmp_path)

@@ -9,6 +9,11 @@ from simcluster.report.layout import grid, section
 from simcluster.timeline.table import Cell, Table
 from simcluster.units import show_bytes, show_bytes_per_s, show_flop_per_s, show_watts
 
+_NOTES = {
+    "active": "active: parameters that a token meets, embedding and head among them; some sources leave these out."
+}
+"""Below a table with such a column."""
+
 WIDTH = 110
 """Characters of a line of sources."""
 
@@ -23,7 +28,8 @@ def _shelf(shown: Table) -> str:
     rows = [tuple(_heading(column.name) for column in columns)]
     rows += [tuple(_cell(row[column.name], column.measure) for column in columns) for row in shown.rows]
     right = tuple(index for index, column in enumerate(columns) if column.measure)
-    return f"{section(shown.title, grid(rows, right=right))}\n\n{_sources(shown)}"
+    told = [_NOTES[name] for name in _NOTES if name in shown.rows[0]] if shown.rows else []
+    return "\n\n".join((section(shown.title, grid(rows, right=right)), *told, _sources(shown)))
 
 
 def _heading(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simcluster.cli.options import fold_option, json_option, quiet_answer_option, scenario_argument, set_option
-from simcluster.cli.progress import waiting
+from simcluster.cli.progress import note, waiting
 from simcluster.cli.screen import put
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ def command(scenario: str, overrides: tuple[str, ...], as_json: bool, quiet: boo
     from simcluster.pipeline import simulate
     from simcluster.report import listing, machine
     from simcluster.scenario.compile import load
+    from simcluster.scenario.without_effect import without_effect
 
     compiled = load(scenario, overrides)
+    for unused in without_effect(compiled):
+        note(f"no effect: {unused}")
     with waiting("simulating"):
         result = simulate(compiled, fold=fold)
     told = listing.tally(result.checks) if quiet else listing.checks(result.checks)

@@ -66,6 +66,7 @@ def command(
     from simcluster.report import machine, text, uncertainty
     from simcluster.report.verdict import in_a_line
     from simcluster.scenario.compile import load
+    from simcluster.scenario.without_effect import without_effect
     from simcluster.study.capacity import capacity
     from simcluster.study.remedies import remedies
     from simcluster.study.slowdown import slowdown
@@ -78,6 +79,8 @@ def command(
     compiled = load(scenario, overrides)
     if out is not None:
         folder.refuse_foreign(out)
+    for unused in without_effect(compiled):
+        note(f"no effect: {unused}")
     with waiting("simulating"):
         result = simulate(compiled, fold=fold)
     if quiet and not as_json and out is None and page is None and trace is None and draws is None:

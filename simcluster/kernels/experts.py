@@ -51,7 +51,8 @@ class ExpertLayer:
 
     `rows` token copies reach the `groups` experts it holds, of `experts` in all, of which each token chose `top_k`; the
     inner width is cut to `width` of `inner`.  `skew` is the exponent of the power law that the popularity of experts
-    was measured with, "" for equal ones; `rows` are then the mean over GPUs, and the time is that of the slowest.
+    was measured with, "" for equal ones; `rows` are then the mean over GPUs, and the time is that of the slowest.  No
+    token chooses `unread` of its experts.
 
     Where `fused`, engines run it as one operation, and it is measured as one; else its products are kernels of their
     own, as fast as dense ones of as many rows, as DeepGEMM's published times are (README, 2025).
@@ -72,6 +73,7 @@ class ExpertLayer:
     output_bytes: float
     skew: str = ""
     fused: bool = True
+    unread: int = 0
 
     PARTS: ClassVar[int] = 5
     """How many kernels `parts` has."""
@@ -103,7 +105,7 @@ class ExpertLayer:
             rows=self.rows,
             n=n,
             k=k,
-            groups=self.groups,
+            groups=max(1, self.groups - self.unread),
             compute=self.compute,
             input_bytes=self.input_bytes if rises else self.compute_bytes,
             weight_bytes=self.weight_bytes,

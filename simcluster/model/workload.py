@@ -18,8 +18,9 @@ class Workload:
     generate runs `length` tokens of each and then generates `output` tokens, the first of them with the prefill.  The
     step is repeated `steps` times back to back, and the GPUs stand idle for `host_overhead_s` before each.
 
-    `expert_load` holds the relative popularity of experts by index, 1 for those not named: each token's copies go to
-    expert e with the share w_e / sum(w).  With `drawn_by` they go there by chance, drawn with that seed, the same in
+    `expert_load` holds the relative popularity of experts by index: each token's copies go to expert e with the share
+    w_e / sum(w).  Those not named have 1, or what a power law of (exponent, seed) gives them, which depends on how many
+    tokens there are.  With `drawn_by` they go there by chance, drawn with that seed, the same in
     every layer and step.  `redundant_experts` more replicas of experts are spread over the ranks.  The KV cache is
     handed out in blocks of `kv_block` positions; a decode kernel reads it once for each KV head, or, as kernels did
     that knew no grouped queries, once for each query head.
@@ -34,6 +35,7 @@ class Workload:
     kv_block: int = 1
     kv_reads: KvReads = "per_kv_head"
     expert_load: Mapping[int, float] = field(default_factory=dict, hash=False)
+    power_law: tuple[float, int] | None = None
     drawn_by: int | None = None
     redundant_experts: int = 0
 

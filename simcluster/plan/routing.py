@@ -63,6 +63,12 @@ def permuted(weights: Weights, seed: int) -> Weights:
 
 
 @lru_cache(maxsize=256)
+def measured_law(experts: int, exponent: float, seed: int, tokens: int, top_k: int) -> Weights:
+    """The weight of each expert by `power_law`, which one is popular being drawn by the seed."""
+    return permuted(at_most_once(power_law(experts, exponent, tokens, top_k), top_k), seed)
+
+
+@lru_cache(maxsize=256)
 def drawn(weights: Weights, tokens: int, top_k: int, seed: int) -> Weights:
     """Copies that each expert gets when `tokens` tokens choose `top_k` experts each: a multinomial draw.
 

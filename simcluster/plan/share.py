@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -67,8 +68,13 @@ class Share:
     @property
     def expert_popularity(self) -> tuple[float, ...]:
         """The weight of each expert by index; empty without experts."""
-        load = self.workload.expert_load
-        return tuple(load.get(expert, 1.0) for expert in range(self.model.moe.experts if self.model.moe else 0))
+        moe, workload = self.model.moe, self.workload
+        if moe is None:
+            return ()
+        law: Sequence[float] = (1.0,) * moe.experts
+        if workload.power_law is not None:
+            law = routing.measured_law(moe.experts, *workload.power_law, self.routed_tokens, moe.top_k)
+        return tuple(workload.expert_load.get(expert, weight) for expert, weight in enumerate(law))
 
     @property
     def routed_tokens(self) -> int:
@@ -97,7 +103,7 @@ class Share:
         """
         workload = self.workload
         if self.model.moe is None or not (
-            workload.expert_load or workload.redundant_experts or workload.drawn_by is not None
+            workload.expert_load or workload.power_law or workload.redundant_experts or workload.drawn_by is not None
         ):
             return ()
         parts = routing.held(self.expert_weights, self.expert_places)
@@ -139,9 +145,14 @@ class Share:
         """
         if self.execution.microbatches is not None:
             return self.execution.microbatches
-        most = self.degrees.pp * (1 if self.workload.phase == "decode" else FILL)
         each = max(1, self.replica_sequences // self.execution.halves)
-        return 1 if self.degrees.pp == 1 else max(count for count in range(1, most + 1) if each % count == 0)
+        return max(count for count in range(1, self.most_microbatches + 1) if each % count == 0)
+
+    @property
+    def most_microbatches(self) -> int:
+        """The most that the rule makes."""
+        stages = self.degrees.pp
+        return stages if stages == 1 or self.workload.phase == "decode" else stages * FILL
 
     @property
     def sequences(self) -> int:

@@ -172,7 +172,16 @@ def expert_layers(share: Share, moe: Moe, copies: float) -> tuple[ExpertLayer, .
         output_bytes=types.bytes_of("communication"),
         fused=share.execution.expert_kernels == "fused",
     )
-    return tuple(replace(even, rows=copies * load) for load in share.expert_loads)
+    loads = share.expert_loads
+    unread = _unread(share) if share.workload.expert_load or share.workload.drawn_by is not None else [0] * len(loads)
+    return tuple(replace(even, rows=copies * load, unread=idle) for load, idle in zip(loads, unread, strict=False))
+
+
+def _unread(share: Share) -> list[int]:
+    """How many of its experts no token chooses, by ep coordinate; where all get equally many copies, at least so."""
+    weights = share.expert_weights
+    found = [sum(not weights[expert] for expert in place) for place in share.expert_places]
+    return found if share.expert_shares else [min(found)]
 
 
 def _lower_combine(tape: Tape, share: Share, copies: float, chosen: Copies) -> None:

@@ -100,10 +100,9 @@ def applied(scenario: Scenario, choice: Choice, plan: Plan) -> Scenario:
         cluster = replace(cluster, nodes=choice.nodes)
     if choice.batch != rule.count:
         rule = replace(rule, count=choice.batch)
-    return Scenario(
-        name=scenario.name,
+    return replace(
+        scenario,
         cluster=cluster,
-        model=scenario.model,
         plan=plan,
         workload=_workload(scenario, choice),
         batch=rule,

@@ -38,7 +38,7 @@ def load_cluster(source: str, gpus: int, overrides: Sequence[str] = (), per_node
         what = f"no cluster is called {source!r:.60} in the catalogue{known} (a file's name ends in .yaml)"
         raise InputError(Mistake(what=what))
     for assignment in overrides:
-        if assignment.split("=")[0].strip().split(".")[0] != "cluster":
+        if assignment.split("=")[0].strip().split(".")[0] not in ("cluster", "faults", "seed"):
             what = "has no effect on a cluster alone; set a path such as cluster.nvlink.bandwidth"
             raise InputError(Mistake(what=what, origin=f"--set {assignment:.80}"))
         override.apply(document, assignment)

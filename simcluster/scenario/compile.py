@@ -14,6 +14,7 @@ from simcluster.plan import divide, mapping
 from simcluster.plan import name as plan_name
 from simcluster.plan.degrees import Convention, Plan
 from simcluster.plan.execution import Execution
+from simcluster.plan.share import Share
 from simcluster.scenario import build, expert_load, override, uncertainty
 from simcluster.scenario.cluster_section import gpus_as_written, read_cluster
 from simcluster.scenario.document import Document, Value, read
@@ -179,9 +180,11 @@ class _Compiler(Sections):
             return None, None
         rule = build.batch_rule(form)
         workload = build.workload(form, rule.sequences(gpus, plan.degrees.dp))
-        if model is not None:
-            workload = expert_load.loaded(workload, form.expert_load, model, plan.degrees, self.seed(root))
-            self.report(expert_load.weight_mistakes(workload.expert_load, model.moe) if model.moe is not None else ())
+        if model is not None and model.moe is not None:
+            workload = expert_load.loaded(workload, form.expert_load, model.moe, self.seed(root))
+            weights = Share(model=model, degrees=plan.degrees, workload=workload).expert_popularity
+            uneven = {expert: weight for expert, weight in enumerate(weights) if weight != 1}
+            self.report(expert_load.weight_mistakes(uneven, model.moe))
         return rule, workload
 
     def _expectations(self, lines: Value) -> tuple[Expectation, ...]:

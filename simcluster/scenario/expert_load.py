@@ -10,8 +10,6 @@ from pathlib import Path
 from simcluster.model.transformer import Model, Moe
 from simcluster.model.workload import Workload
 from simcluster.plan import routing
-from simcluster.plan.degrees import Degrees
-from simcluster.plan.share import Share
 from simcluster.scenario.build import Wrong
 from simcluster.scenario.expert_counts import read_counts
 from simcluster.scenario.schema import LAWS, ExpertLoadForm, WorkloadForm
@@ -75,32 +73,26 @@ def weight_mistakes(load: Mapping[int, float], moe: Moe) -> Wrong:
             yield f"{PATH}{known}", f"{what}, at most one is possible; beside the others its weight can be {most:.9g}"
 
 
-def loaded(workload: Workload, load: ExpertLoadForm, model: Model, degrees: Degrees, seed: int) -> Workload:
-    """The workload with the weight of each expert that has not 1; which expert is popular by a law is drawn by `seed`,
-    and so is who gets the copies where they are `drawn`."""
-    weights = _weights(workload, load, model, degrees, seed)
-    drawn_by = seed if load.drawn else None
-    return replace(workload, expert_load={e: w for e, w in sorted(weights.items()) if w != 1}, drawn_by=drawn_by)
-
-
-def _weights(workload: Workload, load: ExpertLoadForm, model: Model, degrees: Degrees, seed: int) -> dict[int, float]:
-    moe, named = model.moe, load.weights or {}
-    if moe is None:
-        return {}
+def loaded(workload: Workload, load: ExpertLoadForm, moe: Moe, seed: int) -> Workload:
+    """The workload with the weight of each expert that has not 1, or a power law, which each plan makes weights of;
+    which expert is popular by a law is drawn by `seed`, and so is who gets the copies where they are `drawn`."""
+    weights = dict(load.weights or {})
     if load.zipf is not None:
-        law = routing.zipf(moe.experts, load.zipf)
-    elif load.power_law is not None:
-        tokens = Share(model=model, degrees=degrees, workload=workload).routed_tokens
-        law = routing.power_law(moe.experts, load.power_law, tokens, moe.top_k)
-    else:
-        return dict(named)
-    return {**dict(enumerate(routing.permuted(routing.at_most_once(law, moe.top_k), seed))), **named}
+        law = routing.at_most_once(routing.zipf(moe.experts, load.zipf), moe.top_k)
+        weights = {**dict(enumerate(routing.permuted(law, seed))), **weights}
+    kept = {e: w for e, w in sorted(weights.items()) if w != 1 or load.power_law is not None}
+    power_law = None if load.power_law is None else (load.power_law, seed)
+    return replace(workload, expert_load=kept, power_law=power_law, drawn_by=seed if load.drawn else None)
 
 
 def as_tree(workload: Workload) -> dict[str, object]:
-    """What a scenario writes of it: the weights, which stand for any law."""
-    weights = dict(workload.expert_load)
-    tree: dict[str, object] = {"expert_load": weights} if weights else {}
+    """What a scenario writes of it: the weights, which stand for any law but a power law."""
+    tree: dict[str, object] = {}
+    if workload.expert_load:
+        tree["weights"] = dict(workload.expert_load)
+    if workload.power_law is not None:
+        tree["power_law"] = workload.power_law[0]
     if workload.drawn_by is not None:
-        tree["expert_load"] = {**({"weights": weights} if weights else {}), "drawn": True}
+        tree["drawn"] = True
+    tree = {"expert_load": dict(workload.expert_load) if list(tree) == ["weights"] else tree} if tree else {}
     return tree | ({"redundant_experts": workload.redundant_experts} if workload.redundant_experts else {})

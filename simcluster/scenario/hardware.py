@@ -84,7 +84,7 @@ class GpuForm(Form):
     power: PowerForm | None = Field(None, description="Power of a GPU by what it does.")
     provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
     source: Line = Field(
-        "the scenario's datasheet with the stated default efficiencies", description="Where the figures are from."
+        "the scenario's datasheet and efficiencies, or their defaults", description="Where the figures are from."
     )
 
     @model_validator(mode="before")
@@ -118,7 +118,7 @@ class NvLinkForm(Form):
     in_switch_reduction: bool = Field(False, description="Whether switches add (NVLink SHARP).")
     provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
     source: Line = Field(
-        "the scenario's datasheet with the stated default efficiency", description="Where the figures are from."
+        "the scenario's datasheet and efficiency, or its default", description="Where the figures are from."
     )
 
 
@@ -130,7 +130,7 @@ class PcieForm(Form):
     efficiency: Share = Field(0.85, description="Share of the bandwidth that a large message reaches.")
     provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
     source: Line = Field(
-        "the scenario's datasheet with the stated default efficiency", description="Where the figures are from."
+        "the scenario's datasheet and efficiency, or its default", description="Where the figures are from."
     )
 
 
@@ -193,7 +193,7 @@ class InfiniBandForm(Form):
     in_network_reduction: bool = Field(False, description="Whether switches add (SHARP).")
     provenance: ProvenanceName = Field("datasheet", description="How the figures were found.")
     source: Line = Field(
-        "the scenario's datasheet with the stated default efficiency", description="Where the figures are from."
+        "the scenario's datasheet and efficiency, or its default", description="Where the figures are from."
     )
 
 

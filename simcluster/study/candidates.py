@@ -170,11 +170,16 @@ def in_words(scenario: Scenario, listed: Space) -> tuple[str, ...]:
         degrees = "every tp x cp x dp x pp (no experts, so ep, etp and edp change nothing)"
     order = ", ".join(scenario.execution.placement)
     numbers = ["by the rule" if count is None else f"{count:,}" for count in listed.microbatches]
+    steps = scenario.workload.steps
+    rated = f"{plural(steps, 'step')} each"
+    if steps == 1 and scenario.workload.phase != "generate":
+        rated += ", in which a pipeline is filled and drained; with --set workload.steps=N N that follow each other"
     return (
         f"degrees: {degrees} on {gpus}",
         f"placement: {'every order of the axes in use' if listed.placements else f'{order}, innermost first'}",
         f"microbatches: {', '.join(numbers)}",
         f"batch: {', '.join(f'{count:,}' for count in listed.batches)} sequences {per}",
+        f"rated by: {rated}",
     )
 
 

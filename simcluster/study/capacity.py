@@ -15,19 +15,33 @@ MOST_SEQUENCES, MOST_TOKENS = 10_000_000, 100_000_000
 
 
 def capacity(scenario: Scenario) -> Capacity:
-    """The limits, found by counting memory again and again."""
+    """The limits, found by counting memory again and again; the plan divides all of them."""
+    unit = 1 if scenario.workload.phase == "decode" else scenario.plan.degrees.cp
+    longest = _largest(lambda count: memory_fraction(_with_length(scenario, count * unit)), MOST_TOKENS // unit)
     return Capacity(
         largest_batch=largest_batch(scenario),
-        largest_length=_largest(lambda count: memory_fraction(_with_length(scenario, count)), MOST_TOKENS),
+        largest_length=unit * longest,
         length_name="context" if scenario.workload.phase == "decode" else "sequence",
     )
 
 
 def largest_batch(scenario: Scenario) -> int:
-    """The most sequences of the whole deployment, a multiple of its replicas; 0 if not one each fits."""
-    replicas = scenario.plan.degrees.dp
-    most = max(1, MOST_SEQUENCES // replicas)
-    return replicas * _largest(lambda count: memory_fraction(_with_batch(scenario, count * replicas)), most)
+    """The most sequences of the whole deployment that replicas, halves and microbatches divide; 0 if none fit.
+
+    Where the rule says how many microbatches there are, memory rises with the batch only in steps of as many as there
+    can be; between two of them, where there are fewer and larger ones, every number is tried.
+    """
+    share, execution = scenario.share, scenario.execution
+    unit = scenario.plan.degrees.dp * execution.halves * (execution.microbatches or 1)
+    together = share.most_microbatches if execution.microbatches is None else 1
+
+    def fraction(count: int) -> float:
+        return memory_fraction(_with_batch(scenario, count * unit))
+
+    most = max(1, MOST_SEQUENCES // (unit * together))
+    found = together * _largest(lambda count: fraction(count * together), most)
+    beyond = (count for count in range(found + together - 1, found, -1) if fraction(count) <= 1)
+    return unit * next(beyond, found)
 
 
 def _with_batch(scenario: Scenario, batch: int) -> Scenario:

@@ -56,12 +56,12 @@ def mean_power_w(timeline: Timeline, states: States, power: Power) -> float:
     return sum(one.joules for one in by_state(timeline, states, power)) / timeline.end_s
 
 
-def energy_per_token_j(power_w: float, gpus: int, latency_s: float, tokens: int) -> float:
-    """Joules for a token of a step: mean power x gpus x latency / tokens."""
-    return power_w * gpus * latency_s / tokens
+def energy_per_token_j(power_w: float, gpus: int, step_s: float, tokens: int) -> float:
+    """Joules for a token of a step, of which the run has one every `step_s`: mean power x gpus x step / tokens."""
+    return power_w * gpus * step_s / tokens
 
 
-def cost_per_million_tokens(price_usd_per_h: float, gpus: int, latency_s: float, tokens: int) -> float:
-    """USD for a million tokens of a step: price x gpus x latency / tokens x 1e6, every GPU of the plan rented as long
-    as the step takes."""
-    return price_usd_per_h / 3600 * gpus * latency_s / tokens * 1e6
+def cost_per_million_tokens(price_usd_per_h: float, gpus: int, step_s: float, tokens: int) -> float:
+    """USD for a million tokens of a step, of which the run has one every `step_s`: price x gpus x step / tokens x 1e6,
+    every GPU of the plan rented all the time."""
+    return price_usd_per_h / 3600 * gpus * step_s / tokens * 1e6

@@ -221,7 +221,7 @@ class Result:
             "throughput_tokens_per_s": throughput,
             "throughput_tokens_per_s_per_gpu": throughput / self.identity.gpus,
             "mfu": self.flops_per_gpu()["total"] / (self.peak_flops_per_s * latency_s),
-            **self._costs(self.timeline, seen, latency_s),
+            **self._costs(self.timeline, seen),
             "compute_busy": mean(seen.computing) / end_s,
             "exposed_communication": mean(seen.communicating) / end_s,
             "waiting": mean(seen.waiting) / end_s,
@@ -230,9 +230,12 @@ class Result:
             "synchronisation_points_per_layer": in_layers / len(layers),
         }
 
-    def _costs(self, timeline: Timeline, seen: States, latency_s: float) -> dict[str, float | None]:
-        """Money and energy, None where the GPU's price or power is not known; all GPUs of the plan take part."""
-        step = self.identity.gpus, latency_s, self.tokens
+    def _costs(self, timeline: Timeline, seen: States) -> dict[str, float | None]:
+        """Money and energy, None where the GPU's price or power is not known; all GPUs of the plan take part.
+
+        Steps of a pipeline overlap: each costs what the run takes for one, not its latency.
+        """
+        step = self.identity.gpus, timeline.end_s / timeline.steps, self.tokens
         price = self.price_usd_per_h
         power_w = None if self.power is None else energy.mean_power_w(timeline, seen, self.power)
         return {

@@ -56,9 +56,23 @@ def test_an_ep_coordinate_gets_the_part_of_the_experts_it_holds() -> None:
 EVERYONE = ", ".join(f"{expert}: 3" for expert in range(8))
 
 
-@pytest.mark.parametrize("load", ["", "3: 1", "0: 2, 2: 2, 4: 2, 6: 2", "0: 0, 3: 0, 5: 0, 7: 0", EVERYONE])
+@pytest.mark.parametrize("load", ["", "3: 1", "0: 2, 2: 2, 4: 2, 6: 2", EVERYONE])
 def test_where_every_coordinate_gets_the_same_the_program_is_the_even_one(load: str) -> None:
     assert lowered(f"workload.expert_load={{{load}}}")[1] == lowered()[1]
+
+
+def test_experts_that_nobody_chooses_are_not_read() -> None:
+    """One of each coordinate's two: half the weights, as many rows; and one coordinate's alone."""
+    even, half, first = (
+        computes(lowered(f"workload.expert_load={{{load}}}")[1], "moe.experts")[0]
+        for load in ("", "0: 0, 3: 0, 5: 0, 7: 0", "0: 0")
+    )
+    assert isinstance(even.kernel, GroupedGemm)
+    assert isinstance(half.kernel, GroupedGemm)
+    assert (even.kernel.groups, half.kernel.groups, half.kernel.rows) == (2, 1, even.kernel.rows)
+    weights = even.kernel.k * even.kernel.n * even.kernel.weight_bytes
+    assert even.kernel.bytes - half.kernel.bytes == pytest.approx(weights, rel=1e-12)
+    assert [one.groups for one in first.kernels if isinstance(one, GroupedGemm)] == [1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("plan", ["TP8", "DP8", "{tp: 4, ep: 1, etp: 2}"])

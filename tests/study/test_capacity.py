@@ -87,6 +87,35 @@ def test_one_more_does_not_fit_from_nothing_to_plenty(memory: str) -> None:
         assert (found.largest_batch == 0) == (memory == "1 MB")
 
 
+@pytest.mark.parametrize(
+    ("plan", "execution", "workload"),
+    [
+        ({"pp": 4, "tp": 2}, {}, PREFILL),
+        ({"pp": 4, "tp": 2}, {}, DECODE),
+        ({"pp": 4, "dp": 2}, {}, GENERATE),
+        ({"pp": 2, "tp": 4}, {"microbatches": 3}, {**PREFILL, "batch": 9}),
+        ({"tp": 2, "dp": 4}, {"overlap": "two-batch"}, PREFILL),
+        ({"pp": 4, "dp": 2}, {"overlap": "two-batch"}, PREFILL),
+        ({"cp": 8}, {}, PREFILL),
+    ],
+)
+def test_the_largest_sizes_are_divided_by_the_plan(
+    plan: dict[str, int], execution: dict[str, object], workload: dict[str, object]
+) -> None:
+    """And none of the next ones that are valid fits, however many microbatches there are."""
+    cluster = {"nodes": 1, "gpus_per_node": 8, "gpu": {**GPU, "memory": "1 GB"}, **LINKS}
+    deep = {**DENSE, "layers": 4}
+    text = as_text({"cluster": cluster, "model": deep, "plan": plan, "workload": workload, "execution": execution})
+    found = capacity(_read(text))
+    assert _accepted(text, f"workload.batch={found.largest_batch}")
+    for more in range(1, 100):
+        assert not _accepted(text, f"workload.batch={found.largest_batch + more}")
+    key = f"workload.{found.length_name}"
+    assert _accepted(text, f"{key}={found.largest_length}")
+    for more in range(1, 20):
+        assert not _accepted(text, f"{key}={found.largest_length + more}")
+
+
 def test_limits_are_sizes_that_a_scenario_may_ask_for() -> None:
     """Even where memory would hold more sequences than a scenario may have."""
     tiny = {"layers": 1, "hidden": 8, "heads": 2, "mlp": {"hidden": 8}, "precision": "bf16"}

@@ -54,6 +54,32 @@ def test_wins_are_those_of_every_plan_simulated_on_every_draw(path: Path, object
     assert sum(expected) == pytest.approx(1.0)
 
 
+CLOSE = SMALL.replace("hidden: 256", "hidden: 2048").replace("hidden: 512", "hidden: 4096")
+CLOSE = CLOSE.replace("400 Gbit/s", "10 GB/s").replace(
+    "prefill, batch: 8, sequence: 128", "decode, batch: 64, context: 64"
+)
+"""Experts inside a node, or over both where the network is good."""
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_several_plans_win_where_the_hardware_decides(tmp_path: Path, seed: int) -> None:
+    """The draws are those of the scenario's own ranges and seed."""
+    path = scenario_file(tmp_path, f"{CLOSE}seed: {seed}\n")
+    base = certain(path, nvlink_efficiency=4.0, infiniband_efficiency=4.0, memory_efficiency=4.0)
+    found = simcluster.search(base, workers=1, draws=DRAWS)
+    assert found.contest is not None
+    ranges = "uncertainty={" + ", ".join(f"{name}: {value}" for name, value in base.uncertainty.items()) + "}"
+    values = []
+    for row in found.plans[:CONTENDERS]:
+        scenario = simcluster.load(path, [ranges, *row.changes])
+        values.append([simcluster.simulate(one).metrics["latency_s"] or 0.0 for one in draws(scenario, DRAWS)])
+    least = [min(range(len(values)), key=lambda at: values[at][number]) for number in range(DRAWS)]
+    wins = [least.count(at) / DRAWS for at in range(len(values))]
+    assert sum(share > 0 for share in wins) >= 2
+    assert [one.wins for one in found.contest.contenders] == pytest.approx(wins)
+    assert found.contest.seed == seed
+
+
 def test_nobody_is_drawn_for_unless_asked(path: Path) -> None:
     found = simcluster.search(certain(path), workers=1)
     assert found.contest is None

@@ -260,6 +260,16 @@ def test_the_states_of_both_plans_add_up_to_their_latency(found: Ranking) -> Non
     assert found.why[2].startswith(f"Against {names[0]}, {names[1]} spends more on ")
 
 
+@pytest.mark.parametrize("load", ["{power_law: 1.2}", "{power_law: 1.01, 3: 2, drawn: true}", "{zipf: 1}"])
+def test_a_law_of_popularity_is_that_of_each_plan_s_tokens(load: str, tmp_path: Path) -> None:
+    path = scenario_file(tmp_path, SMALL + "seed: 2\n")
+    ranking = simcluster.search(simcluster.load(path, [f"workload.expert_load={load}"]), workers=1)
+    assert ranking.feasible > 10
+    for row in ranking.plans[: ranking.feasible : 3]:
+        again = simcluster.simulate(simcluster.load(path, [f"workload.expert_load={load}", *row.changes])).metrics
+        assert again["latency_s"] == pytest.approx(row.latency_s, rel=1e-9)
+
+
 def test_faults_stay_where_they_are(tmp_path: Path) -> None:
     """A slow GPU slows every plan down; the search sees it as `run` does."""
     path = scenario_file(tmp_path, SMALL + "faults: [{gpu: node1.gpu2, factor: 0.5}]\n")

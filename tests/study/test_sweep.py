@@ -325,13 +325,14 @@ def test_a_failure_while_the_results_are_written_keeps_the_older_ones(
     swept(path, "model.layers=1,2", out=out)
     before = (out / "results.csv").read_bytes()
 
-    def full(file: Path, text: str, **options: object) -> int:
-        file.write_bytes(text[:10].encode())
+    def full(file: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    names = sorted(one.name for one in out.iterdir())
+    monkeypatch.setattr(Path, "replace", full)
     outcome = swept(path, "model.layers=1..3", out=out)
     assert (out / "results.csv").read_bytes() == before
+    assert sorted(one.name for one in out.iterdir()) == names
     assert outcome.code == 2
     assert "No space left on device" in outcome.err
     assert "Traceback" not in outcome.err

@@ -62,6 +62,17 @@ def test_more_steps_change_no_cost_of_a_token(metric: str) -> None:
     assert of(thrice, metric) == pytest.approx(of(once, metric), rel=1e-9)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_overlapping_steps_of_a_pipeline_cost_what_the_run_takes(steps: int) -> None:
+    """Rent and power of all GPUs over the whole run, divided by all its tokens, however long one step's latency is."""
+    result = run_text(EXAMPLE, PRICE, STATED, "plan=TP2_PP8_DP8", "execution.microbatches=1", f"workload.steps={steps}")
+    assert result.timeline is not None
+    assert (of(result, "latency_s") * steps > result.timeline.end_s * 1.01) == (steps > 1)
+    rate = of(result, "throughput_tokens_per_s")
+    assert of(result, "cost_per_million_tokens") == pytest.approx(2.5 / 3600 * 128 / rate * 1e6, rel=1e-9)
+    assert of(result, "energy_per_token_j") == pytest.approx(of(result, "power_mean_w") * 128 / rate, rel=1e-9)
+
+
 def test_a_launch_bound_kernel_draws_what_an_idle_gpu_does() -> None:
     result = run_text(EXAMPLE, *IDEAL, "cluster.gpu.launch_overhead=1 s", "plan=DP128", "model.moe.top_k=1", STATED)
     assert of(result, "power_mean_w") == pytest.approx(IDLE, rel=1e-3)

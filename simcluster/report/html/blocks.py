@@ -65,7 +65,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """A table that can be sorted by each column; `marked` rows stand out, `numbers` columns are flush right.
+    """A table that can be sorted by each column; `marked` rows stand out, `numbers` columns are flush right, and `foot`
+    stays below the others.
 
     Where it has `many` rows, a field filters them.
     """
@@ -75,6 +76,7 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     numbers: frozenset[int] = frozenset()
     marked: frozenset[int] = frozenset()
+    foot: tuple[Cell, ...] = ()
     note: str = ""
     kind: str = "grid"
 

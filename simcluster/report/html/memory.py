@@ -14,19 +14,18 @@ from simcluster.units import show_bytes, show_percent
 def memory(result: Result) -> Grid:
     """Every component of the fullest GPU with its arithmetic."""
     total, capacity = result.memory_total_bytes, result.memory_capacity_bytes
-    rows = [
+    rows = tuple(
         (Cell(text=name), cells.size(part.bytes), Cell(text=part.formula))
         for name, part in result.memory.items()
         if part.bytes
-    ]
+    )
     of = f"{show_percent(total / capacity)} of {show_bytes(capacity)}"
-    rows.append((Cell(text="total"), cells.size(total), Cell(text=of)))
     return Grid(
         title="Memory of the fullest GPU",
         header=("part", "bytes", "arithmetic"),
-        rows=tuple(rows),
+        rows=rows,
         numbers=frozenset({1}),
-        marked=frozenset({len(rows) - 1}),
+        foot=(Cell(text="total"), cells.size(total), Cell(text=of)),
     )
 
 

@@ -33,17 +33,23 @@ def searched(found: Ranking, told: Sequence[str]) -> Page:
                 blocks=tuple(blocks))  # fmt: skip
 
 
+ROLES = {"front": ("Pareto front", "communicating"), "asked": ("asked for (ringed)", "bad")}
+"""What a point may be beside a plan, in words and its colour; it may be both."""
+
+
 def _front(found: Ranking, feasible: Sequence[Ranked]) -> Chart:
     points, front = [], {id(row) for row in found.front}
     for row in feasible:
         x, y = row.latency_s, row.throughput_tokens_per_s_per_gpu
         assert x is not None
         assert y is not None
-        role = "asked" if row is found.asked else "front" if id(row) in front else ""
-        text = f"{row.label}\n{show_seconds(x)}, {y:,.0f} tokens/s/GPU\nMFU {metric.show('mfu', row.mfu)}"
-        points.append({"x": x, "y": y, "text": text, "role": role})
+        roles = [role for role, has in (("front", id(row) in front), ("asked", row is found.asked)) if has]
+        told = "".join(f"\n{ROLES[role][0]}" for role in roles)
+        text = f"{row.label}\n{show_seconds(x)}, {y:,.0f} tokens/s/GPU\nMFU {metric.show('mfu', row.mfu)}{told}"
+        points.append({"x": x, "y": y, "text": text, "role": " ".join(roles)})
     points.sort(key=lambda one: bool(one["role"]))
-    legend = [["a plan", "accent"], ["Pareto front", "communicating"], ["asked for", "bad"]]
+    shown = {role for one in points for role in str(one["role"]).split()}
+    legend = [["a plan", "accent"], *([name, hue] for role, (name, hue) in ROLES.items() if role in shown)]
     across = {"name": "latency", "measure": "seconds", "log": True, **ends([float(str(one["x"])) for one in points])}
     up = {"name": "tokens/s/GPU", "measure": "number", "log": True, **ends([float(str(one["y"])) for one in points])}
     label = f"Latency against throughput per GPU of {len(points):,} plans"

@@ -71,7 +71,7 @@ def chart(result: Result) -> Chart:
         told.append("A decode step is drawn as long as all the steps that it stands for.")
     if data["window"][1] < end_s:
         told.append(f"The first {show_seconds(data['window'][1])} of {show_seconds(end_s)} are shown; 0 shows all.")
-    told.append("Drag or arrow keys move, + and - zoom (the wheel too, once the timeline has the focus), 0 shows all.")
+    told.append("Drag to move; the wheel zooms once the timeline has the focus.")
     label = f"Timeline of {plural(len(lanes), 'stream')}, {show_seconds(end_s)} long"
     return Chart(title="Timeline", chart="timeline", data=data, label=label, note=" ".join(told))
 

@@ -1,29 +1,36 @@
-// Points and lines as SVG: every mark can be reached by Tab and tells its values.
+// Points and lines as SVG: Tab reaches a chart, arrow keys its marks from left to right, and each tells its values.
+const TILT = 0.64;  // radians by which words on an axis are turned where they would touch
+
 function plot(figure, held, inside) {
   const box = make("div", {}, figure);
   function draw() {
+    const marked = [...box.querySelectorAll("[role=img]")].indexOf(document.activeElement);
     box.replaceChildren();
-    const width = Math.max(box.clientWidth, 280), height = Math.min(420, Math.max(260, width * 0.5));
-    const edge = { left: 74, right: 14, top: 12, bottom: 46 };
+    const words = (held.x.names || []).map((name) => name.length > 20 ? name.slice(0, 19) + "…" : name);
+    const longest = Math.max(0, ...words.map((word) => word.length * 6.6)), width = Math.max(box.clientWidth, 280);
+    const tilted = words.length > 0 && longest + 8 > (width - 88) / words.length;
+    const edge = { left: 74, right: 14, top: 24, bottom: tilted ? 42 + longest * Math.sin(TILT) : 46 };
+    const height = Math.min(420, Math.max(260, width * 0.5)) + edge.bottom - 46;
     const svg = make("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "group",
       "aria-label": figure.getAttribute("aria-label") }, box);
     const [x, y] = [held.x, held.y].map((axis, vertical) => {
       const logs = axis.log && axis.low > 0, map = logs ? Math.log10 : Number;
-      let low = map(axis.low), high = map(axis.high);
-      if (high <= low) { low -= 0.5; high += 0.5; }
-      const pad = (high - low) * 0.05;
-      low = axis.zero ? 0 : low - pad;
+      let low = axis.zero ? 0 : map(axis.low), high = map(axis.high);
+      const pad = (high - low) * 0.05 || Math.abs(high) * 0.1 || 0.5;
+      low -= axis.zero ? 0 : pad;
       high += pad;
       const room = vertical ? height - edge.top - edge.bottom : width - edge.left - edge.right;
       const at = (value) => (map(value) - low) / (high - low) * room;
       const marks = (logs ? powers(low, high) : ticks(low, high, vertical ? 5 : Math.max(2, width / 130)));
-      return { marks: axis.names ? axis.names.map((_, i) => i) : marks, name: axis.names ? (i) => axis.names[i] :
+      return { marks: axis.names ? axis.names.map((_, i) => i) : marks, name: axis.names ? (i) => words[i] :
         (value) => quantity(value, axis.measure), at: vertical ? (v) => height - edge.bottom - at(v) :
         (v) => edge.left + at(v) };
     });
     for (const mark of x.marks) {
       make("line", { class: "axis", x1: x.at(mark), x2: x.at(mark), y1: edge.top, y2: height - edge.bottom }, svg);
-      make("text", { x: x.at(mark), y: height - edge.bottom + 17, "text-anchor": "middle" }, svg, x.name(mark));
+      const at = [x.at(mark), height - edge.bottom + (tilted ? 12 : 17)];
+      make("text", { x: at[0], y: at[1], "text-anchor": tilted ? "end" : "middle",
+        ...(tilted ? { transform: `rotate(${-TILT * 180 / Math.PI} ${at[0]} ${at[1]})` } : {}) }, svg, x.name(mark));
     }
     for (const mark of y.marks) {
       make("line", { class: "axis", x1: edge.left, x2: width - edge.right, y1: y.at(mark), y2: y.at(mark) }, svg);
@@ -32,6 +39,7 @@ function plot(figure, held, inside) {
     make("text", { x: width - edge.right, y: height - 8, "text-anchor": "end" }, svg, held.x.name);
     make("text", { x: 2, y: 11 }, svg, held.y.name);
     inside(svg, x, y);
+    rove(svg, marked);
   }
   redraws.push(draw);
   draw();
@@ -45,8 +53,29 @@ function powers(low, high) {
   return found;
 }
 
+function rove(svg, marked) {  // one stop for Tab; the marks in the order of x, the one that had the focus keeps it
+  const marks = [...svg.querySelectorAll("[role=img]")].sort((a, b) => a.getAttribute("cx") - b.getAttribute("cx"));
+  const all = [...svg.querySelectorAll("[role=img]")];
+  if (!marks.length) return;
+  let at = marked >= 0 ? marks.indexOf(all[marked]) : 0;
+  const go = (to) => {
+    marks[at].setAttribute("tabindex", -1);
+    at = Math.min(Math.max(to, 0), marks.length - 1);
+    marks[at].setAttribute("tabindex", 0);
+    marks[at].focus();
+  };
+  marks[at].setAttribute("tabindex", 0);
+  if (marked >= 0) marks[at].focus();
+  svg.addEventListener("focusin", (event) => { if (marks.includes(event.target)) at = marks.indexOf(event.target); });
+  svg.addEventListener("keydown", (event) => {
+    const keys = { ArrowRight: () => go(at + 1), ArrowLeft: () => go(at - 1), Home: () => go(0),
+      End: () => go(marks.length - 1), Escape: hideTip };
+    if (keys[event.key] && !event.ctrlKey && !event.metaKey) { keys[event.key](); event.preventDefault(); }
+  });
+}
+
 function telling(node, text) {
-  node.setAttribute("tabindex", 0);
+  node.setAttribute("tabindex", -1);
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", text.replaceAll("\n", ", "));
   node.addEventListener("pointerenter", (event) => showTip(text, event.clientX, event.clientY));

@@ -16,14 +16,15 @@ function hideTip() { tip.hidden = true; }
 
 function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim(); }
 
-function seconds(value) {
+function seconds(value, step) {  // with as many digits as tell times `step` apart
   for (const [unit, size] of [["s", 1], ["ms", 1e-3], ["us", 1e-6]])
-    if (Math.abs(value) >= size) return digits(value / size) + " " + unit;
+    if (Math.abs(value) >= size) return digits(value / size, step && step / size) + " " + unit;
   return value ? digits(value / 1e-9) + " ns" : "0 s";
 }
 
-function digits(value) {
+function digits(value, step) {
   const size = Math.abs(value);
+  if (step && step < size / 2000) return value.toFixed(Math.min(Math.ceil(-Math.log10(step)), 12));
   return size >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
 }
 
@@ -34,6 +35,12 @@ function quantity(value, measure) {
   for (const [prefix, size] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", unit.startsWith("B") ? 1e3 : Infinity]])
     if (Math.abs(value) >= size) return digits(value / size) + " " + prefix + unit;
   return (digits(value) + " " + unit).trim();
+}
+
+function inkOn(background) {  // dark or white, whichever can be read better
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(background.slice(at, at + 2), 16) / 255)
+    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.2 ? "#1d2329" : "#ffffff";
 }
 
 function ticks(low, high, count) {
@@ -66,6 +73,21 @@ document.getElementById("theme").addEventListener("click", () => {
   const dark = root.contains("dark") || (!root.contains("light") && matchMedia("(prefers-color-scheme: dark)").matches);
   root.remove("light", "dark");
   root.add(dark ? "light" : "dark");
+  redraws.forEach((draw) => draw());
+});
+let printed = null;  // what printing changed: the theme, and details that were closed
+addEventListener("beforeprint", () => {
+  const root = document.documentElement, closed = [...document.querySelectorAll("details:not([open])")];
+  printed = { theme: root.className, closed };
+  root.className = "light";
+  closed.forEach((one) => { one.open = true; });
+  redraws.forEach((draw) => draw());
+});
+addEventListener("afterprint", () => {
+  if (!printed) return;
+  document.documentElement.className = printed.theme;
+  printed.closed.forEach((one) => { one.open = false; });
+  printed = null;
   redraws.forEach((draw) => draw());
 });
 addEventListener("resize", () => redraws.forEach((draw) => draw()));

@@ -14,8 +14,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
       if (typeof a === typeof b) return typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
       return typeof a === "number" ? -1 : 1;
     };
-    const rows = [...body.rows].sort(compare);
-    body.append(...(falling ? rows.reverse() : rows));
+    const blank = (row) => row.cells[column].textContent.trim() === "", all = [...body.rows];
+    const rows = all.filter((row) => !blank(row)).sort(compare);
+    body.append(...(falling ? rows.reverse() : rows), ...all.filter(blank));  // blanks last either way
   }));
 }
 for (const field of document.querySelectorAll("input.filter")) {

@@ -2,6 +2,8 @@
 // Below the lanes of spans those of curves, which have a value for each of equally long bins.
 function timeline(figure, held) {
   const controls = make("div", { class: "controls" }, figure);
+  make("p", { class: "note keys" }, figure, "Keys: arrows left and right move, up and down change the lane, comma and " +
+    "full stop go from span to span, + and - zoom, 0 shows all, Escape puts the tip away.");
   const canvas = make("canvas", { tabindex: 0, role: "application", "aria-label": figure.getAttribute("aria-label") +
     ". Plus and minus zoom, arrow keys move, comma and full stop go from span to span." }, figure);
   const pen = canvas.getContext("2d"), row = 26, gap = 6, top = 22, left = 132;
@@ -32,11 +34,12 @@ function timeline(figure, held) {
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
     pen.fillStyle = colour("soft");
-    for (const at of ticks(from, to, Math.max(2, width / 150))) {
+    const marks = ticks(from, to, Math.max(2, width / 150)), apart = marks.length > 1 ? marks[1] - marks[0] : to - from;
+    for (const at of marks) {
       pen.fillStyle = colour("line");
       pen.fillRect(place(at), top - 4, 1, height);
       pen.fillStyle = colour("soft");
-      pen.fillText(seconds(at), Math.min(place(at) + 3, width - 48), 9);
+      pen.fillText(seconds(at, apart), Math.min(place(at) + 3, width - 48), 9);
     }
     lanes.forEach((lane, number) => {
       const y = top + number * (row + gap);
@@ -68,7 +71,7 @@ function timeline(figure, held) {
         pen.fillStyle = colour(operation.hue);
         pen.fillRect(begin, y, Math.max(end - begin - (end - begin > 3 ? 1 : 0), 0.6), row);
         if (end - begin > 46) {
-          pen.fillStyle = ["communicating", "gather", "idle"].includes(operation.hue) ? "#1d2329" : "#ffffff";
+          pen.fillStyle = inkOn(colour(operation.hue));
           pen.fillText(operation.name, begin + 5, y + row / 2, end - begin - 9);
         }
       }
@@ -94,7 +97,7 @@ function timeline(figure, held) {
   function zoom(factor, at) { show(at - (at - from) * factor, at + (to - at) * factor); }
 
   function told(lane, at) {
-    const when = "from " + seconds(lane.start[at]) + ", " + seconds(lane.length[at]) + " long";
+    const when = "from " + seconds(lane.start[at], (to - from) / 1000) + ", " + seconds(lane.length[at]) + " long";
     if (lane.value) return [lane.name + " " + quantity(lane.value[at], lane.measure), when].join("\n");
     const operation = held.operations[lane.operation[at]];
     return [operation.name + (operation.layer === null ? "" : ", layer " + operation.layer), lane.name, when,
@@ -108,6 +111,11 @@ function timeline(figure, held) {
     return at < lane.start.length && lane.start[at] <= time(x) + slack ? { lane: number, at } : null;
   }
 
+  function tell(event) {
+    const over = found(event.offsetX, event.offsetY);
+    if (over) showTip(told(lanes[over.lane], over.at), event.clientX, event.clientY); else hideTip();
+  }
+
   function step(by) {
     const lane = chosen ? chosen.lane : 0, at = chosen ? chosen.at + by : first(lanes[0], from);
     if (!lanes[lane] || at < 0 || at >= lanes[lane].start.length) return;
@@ -118,12 +126,18 @@ function timeline(figure, held) {
     showTip(told(lanes[lane], at), box.left + place(begin), box.top + top + lane * (row + gap) + row);
   }
 
+  function hop(by) {  // to another lane, where the chosen span is in time
+    const near = chosen ? lanes[chosen.lane].start[chosen.at] : (from + to) / 2;
+    const lane = Math.min(Math.max(chosen ? chosen.lane + by : 0, 0), lanes.length - 1);
+    chosen = { lane, at: Math.min(first(lanes[lane], near), lanes[lane].start.length - 1) };
+    step(0);
+  }
+
   const keys = {
     "+": () => zoom(0.5, (from + to) / 2), "=": () => zoom(0.5, (from + to) / 2), "-": () => zoom(2, (from + to) / 2),
     "0": () => show(0, held.end_s), ArrowRight: () => show(from + (to - from) / 5, to + (to - from) / 5),
     ArrowLeft: () => show(from - (to - from) / 5, to - (to - from) / 5), ",": () => step(-1), ".": () => step(1),
-    ArrowDown: () => { chosen = { lane: Math.min((chosen ? chosen.lane : -1) + 1, lanes.length - 1), at: -1 }; step(1); },
-    ArrowUp: () => { chosen = { lane: Math.max((chosen ? chosen.lane : 1) - 1, 0), at: -1 }; step(1); },
+    ArrowDown: () => hop(1), ArrowUp: () => hop(-1),
     Escape: () => { chosen = null; hideTip(); draw(); },
   };
   canvas.addEventListener("keydown", (event) => {
@@ -131,25 +145,31 @@ function timeline(figure, held) {
   });
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.shiftKey && document.activeElement !== canvas) return;  // else the page scrolls
-    zoom(event.deltaY > 0 ? 1.25 : 0.8, time(event.offsetX));
+    const sideways = event.deltaX / canvas.clientWidth * (to - from);
+    if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) show(from + sideways, to + sideways);
+    else zoom(event.deltaY > 0 ? 1.25 : 0.8, time(event.offsetX));
     event.preventDefault();
   }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
     canvas.focus();
-    drag = { x: event.offsetX, from, to };
+    drag = { x: event.offsetX, from, to, moved: false };
     canvas.setPointerCapture(event.pointerId);
   });
-  canvas.addEventListener("pointerup", () => { drag = null; });
+  canvas.addEventListener("pointerup", (event) => {
+    if (drag && !drag.moved) tell(event);  // a tap
+    drag = null;
+  });
+  for (const ended of ["pointercancel", "lostpointercapture"]) canvas.addEventListener(ended, () => { drag = null; });
   canvas.addEventListener("pointermove", (event) => {
     if (drag) {
+      drag.moved ||= Math.abs(event.offsetX - drag.x) > 3;
       const moved = (event.offsetX - drag.x) / (canvas.clientWidth - left - 8) * (drag.to - drag.from);
       show(drag.from - moved, drag.to - moved);
       return;
     }
-    const over = found(event.offsetX, event.offsetY);
-    if (over) showTip(told(lanes[over.lane], over.at), event.clientX, event.clientY); else hideTip();
+    tell(event);
   });
-  canvas.addEventListener("pointerleave", hideTip);
+  canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hideTip(); });
   canvas.addEventListener("blur", hideTip);
   for (const [name, act] of [["Zoom in", keys["+"]], ["Zoom out", keys["-"]], ["All", keys["0"]]])
     make("button", { type: "button" }, controls, name).addEventListener("click", act);

@@ -55,12 +55,19 @@ class Question:
         return tuple(ranks[: self.gpus])
 
 
-def known_kind(name: str) -> CollectiveKind:
-    """The collective of that name; InputError lists those there are."""
-    for kind in ALGORITHMS:
-        if kind == name:
-            return kind
-    raise InputError(f"no collective is called {name!r:.60}{nearest(name, ALGORITHMS)}")
+def known_kind(name: str, algorithm: str = "auto", dtype: str = "bf16") -> CollectiveKind:
+    """The collective of that name, which knows the algorithm; InputError lists what there is of each."""
+    found = next((kind for kind in ALGORITHMS if kind == name), None)
+    wrong = []
+    if found is None:
+        wrong.append(f"no collective is called {name!r:.60}{nearest(name, ALGORITHMS)}")
+    elif algorithm not in ("auto", *ALGORITHMS[found]):
+        wrong.append(f"{name} has no algorithm {algorithm!r:.40}; it has {', '.join(ALGORITHMS[found])}")
+    if dtype not in BYTES_PER_ELEMENT:
+        wrong.append(f"no type is called {dtype!r:.60}{nearest(dtype, BYTES_PER_ELEMENT)}")
+    if wrong or found is None:
+        raise InputError(Mistake(what=what) for what in wrong)
+    return found
 
 
 def bus_factor(kind: CollectiveKind, gpus: int) -> float:

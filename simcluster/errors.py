@@ -6,8 +6,11 @@ that a user mends a file once.  A `BrokenLawError` is raised by an assertion tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,26 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Mistake, ...]]]:
         """Keep the mistakes when the error travels between processes of a sweep."""
         return (InputError, (self.mistakes,))
+
+
+class Together:
+    """The mistakes of several steps that do not need each other, told in one go."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+
+    def of(self, step: Callable[[], T]) -> T | None:
+        """What the step gives; None where it is wrong."""
+        try:
+            return step()
+        except InputError as error:
+            self.mistakes += error.mistakes
+            return None
+
+    def tell(self) -> None:
+        """InputError if any step was wrong."""
+        if self.mistakes:
+            raise InputError(self.mistakes)
 
 
 class BrokenLawError(AssertionError):

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from simcluster.errors import BrokenLawError, InputError, Mistake, nearest
+from tests.edge_helpers import simcluster
 
 
 def test_a_mistake_reads_place_path_what() -> None:
@@ -55,3 +56,21 @@ def test_a_mistake_is_a_value_error_and_a_broken_law_is_not() -> None:
 def test_a_near_word_is_suggested_and_else_all_are_named() -> None:
     assert nearest("memry", ["nodes", "memory", "peak"]) == "; did you mean memory?"
     assert nearest("xyz", ["peak", "memory"]) == "; known: memory, peak"
+
+
+def test_mistakes_of_several_options_are_told_together() -> None:
+    options = ["--max-latency", "10", "--min-throughput", "abc", "--max-memory", "2GB", "--batches", "0,x"]
+    outcome = simcluster("search", "scenarios/ep64_tp2_pp1.yaml", *options, "--set", "cluster.nodes=abc")
+    assert outcome.code == 2
+    starts = ["--max-latency: ", "--min-throughput: ", "--max-memory: ", "--batches: ", "--set cluster.nodes=abc: "]
+    lines = outcome.err.splitlines()
+    assert [any(line.startswith(start) for line in lines) for start in starts] == [True] * 5
+    outcome = simcluster(
+        "collective", "all_reduce", "--cluster", "dgx", "--gpus", "12", "--bytes", "foo", "--algorithm", "rng"
+    )
+    assert outcome.code == 2
+    for told in ("no cluster is called 'dgx'", "no algorithm 'rng'; it has ring", "--bytes: 'foo'"):
+        assert told in outcome.err
+    outcome = simcluster("kernel", "gemm", "--gpu", "h100", "--dtype", "bf17", "--m", "3")
+    for told in ("did you mean h100-sxm", "did you mean bf16", "n is missing"):
+        assert told in outcome.err

@@ -19,7 +19,7 @@ from simcluster.cli.options import (
 )
 from simcluster.cli.progress import note, waiting
 from simcluster.cli.screen import put
-from simcluster.errors import InputError, Mistake
+from simcluster.errors import InputError, Mistake, Together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,10 +116,15 @@ def command(
             plain=as_json,
         )
         return 0
-    cluster = load_cluster(source, gpus, overrides, per_node)
-    question = Question(
-        cluster=cluster, kind=known_kind(kind), gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm
-    )
+    together = Together()
+    cluster = together.of(lambda: load_cluster(source, gpus, overrides, per_node))
+    known = together.of(lambda: known_kind(kind, algorithm, dtype))
+    counted = together.of(lambda: message_sizes("1KiB..1GiB" if sizes is None else sizes))
+    together.tell()
+    assert cluster is not None
+    assert known is not None
+    assert counted is not None
+    question = Question(cluster=cluster, kind=known, gpus=gpus, per_node=per_node, dtype=dtype, algorithm=algorithm)
     if matrix is not None:
         if kind != "all_to_all" or sizes is not None or plot is not None or algorithm != "auto":
             raise InputError("--matrix describes one direct all_to_all; leave --bytes, --algorithm and --plot out")
@@ -131,7 +136,6 @@ def command(
             plain=as_json,
         )
         return 0
-    counted = message_sizes("1KiB..1GiB" if sizes is None else sizes)
     with waiting("timing"):
         table = measure(question, counted)
     if plot is not None:

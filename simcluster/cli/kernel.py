@@ -8,6 +8,7 @@ import click
 
 from simcluster.cli.options import catalogue_names, json_option, number_types, quiet_option, words
 from simcluster.cli.screen import put
+from simcluster.errors import Together
 
 _SIZES = {
     "m": "Rows of a gemm: (m, k) x (k, n); of each group of a grouped one.",
@@ -75,8 +76,13 @@ def command(
     from simcluster.report import kernel_text, machine
     from simcluster.scenario.cluster_section import load_gpu
 
-    asked = question(kernel, dtype, sizes)
+    together = Together()
+    asked = together.of(lambda: question(kernel, dtype, sizes))
+    gpu = together.of(lambda: load_gpu(name, profile))
+    together.tell()
+    assert asked is not None
+    assert gpu is not None
     given = ", ".join(f"{key} {value}" for key, value in sizes.items() if value is not None)
-    table = measure(load_gpu(name, profile), asked, f"{kernel} {dtype} on {name}: {given}")
+    table = measure(gpu, asked, f"{kernel} {dtype} on {name}: {given}")
     put(machine.row_json(table) if as_json else kernel_text.kernel(table), plain=as_json)
     return 0

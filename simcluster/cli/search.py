@@ -17,7 +17,7 @@ from simcluster.cli.options import (
 )
 from simcluster.cli.progress import note, progress
 from simcluster.cli.screen import put
-from simcluster.errors import InputError, Mistake
+from simcluster.errors import InputError, Mistake, Together
 
 TOP = 10
 """Plans that the text lists unless told."""
@@ -84,21 +84,19 @@ def command(
         refuse_unwritable(plot)
     if page is not None:
         place.refuse_page(page)
-    asked = limits(
-        max_latency_s=_bound("--max-latency", "latency_s", max_latency),
-        min_throughput_tokens_per_s=_bound("--min-throughput", "throughput_tokens_per_s", min_throughput),
-        max_memory=_bound("--max-memory", "memory.fraction", max_memory),
-    )
-    base = load(scenario, overrides)
-    listed = space(
-        base,
-        fewer_gpus=fewer_gpus,
-        placements=placements,
-        microbatches=_microbatches(microbatches),
-        batches=_numbers("--batches", batches),
-    )
+    together = Together()
+    slowest = together.of(lambda: _bound("--max-latency", "latency_s", max_latency))
+    least = together.of(lambda: _bound("--min-throughput", "throughput_tokens_per_s", min_throughput))
+    fullest = together.of(lambda: _bound("--max-memory", "memory.fraction", max_memory))
+    parts = together.of(lambda: _microbatches(microbatches))
+    sizes = together.of(lambda: _numbers("--batches", batches))
+    base = together.of(lambda: load(scenario, overrides))
+    asked = together.of(lambda: limits(max_latency_s=slowest, min_throughput_tokens_per_s=least, max_memory=fullest))
+    together.tell()
+    assert base is not None
+    listed = space(base, fewer_gpus=fewer_gpus, placements=placements, microbatches=parts or (), batches=sizes or ())
     with progress("plans") as told:
-        found = search(base, listed, objective=objective, limits=asked, workers=workers, draws=draws or 0,
+        found = search(base, listed, objective=objective, limits=asked or (), workers=workers, draws=draws or 0,
                        progress=told, listing=told)  # fmt: skip
     if plot is not None and found.feasible:
         from simcluster.report.figures import pareto, style

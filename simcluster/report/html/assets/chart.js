@@ -1,18 +1,21 @@
 // Points and lines as SVG: Tab reaches a chart, arrow keys its marks from left to right, and each tells its values.
 const TILT = 0.64;  // radians by which words on an axis are turned where they would touch
+const KEYS = "Arrow keys go from mark to mark, Escape puts the tip away.";
 
 function plot(figure, held, inside) {
-  const box = make("div", {}, figure);
+  const box = make("div", {}, figure), ruler = document.createElement("canvas").getContext("2d");
+  ruler.font = "12px " + getComputedStyle(box).fontFamily;
   function draw() {
     const marked = [...box.querySelectorAll("[role=img]")].indexOf(document.activeElement);
     box.replaceChildren();
     const words = (held.x.names || []).map((name) => name.length > 20 ? name.slice(0, 19) + "…" : name);
-    const longest = Math.max(0, ...words.map((word) => word.length * 6.6)), width = Math.max(box.clientWidth, 280);
-    const tilted = words.length > 0 && longest + 8 > (width - 88) / words.length;
-    const edge = { left: 74, right: 14, top: 24, bottom: tilted ? 42 + longest * Math.sin(TILT) : 46 };
+    const longest = Math.max(0, ...words.map((word) => ruler.measureText(word).width)), width = Math.max(box.clientWidth, 280);
+    const beside = 14 + (width - 88) * 0.045;  // between the last mark and the edge
+    const tilted = words.length > 1 && (longest + 8 > (width - 88) / words.length || longest / 2 > beside);
+    const edge = { left: tilted ? Math.max(74, longest * Math.cos(TILT)) : 74, right: 14, top: 24, bottom: tilted ? 42 + longest * Math.sin(TILT) : 46 };
     const height = Math.min(420, Math.max(260, width * 0.5)) + edge.bottom - 46;
     const svg = make("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "group",
-      "aria-label": figure.getAttribute("aria-label") }, box);
+      "aria-label": figure.getAttribute("aria-label") + ". " + KEYS }, box);
     const [x, y] = [held.x, held.y].map((axis, vertical) => {
       const logs = axis.log && axis.low > 0, map = logs ? Math.log10 : Number;
       let low = axis.zero ? 0 : map(axis.low), high = map(axis.high);
@@ -26,8 +29,11 @@ function plot(figure, held, inside) {
         (value) => quantity(value, axis.measure), at: vertical ? (v) => height - edge.bottom - at(v) :
         (v) => edge.left + at(v) };
     });
+    const apart = words.length > 1 ? (x.at(1) - x.at(0)) * Math.sin(TILT) : Infinity;
+    const every = tilted ? Math.ceil(13 / apart) : 1;  // of words closer than a line is high some are left out
     for (const mark of x.marks) {
       make("line", { class: "axis", x1: x.at(mark), x2: x.at(mark), y1: edge.top, y2: height - edge.bottom }, svg);
+      if (mark % every && words.length) continue;
       const at = [x.at(mark), height - edge.bottom + (tilted ? 12 : 17)];
       make("text", { x: at[0], y: at[1], "text-anchor": tilted ? "end" : "middle",
         ...(tilted ? { transform: `rotate(${-TILT * 180 / Math.PI} ${at[0]} ${at[1]})` } : {}) }, svg, x.name(mark));
@@ -38,6 +44,7 @@ function plot(figure, held, inside) {
     }
     make("text", { x: width - edge.right, y: height - 8, "text-anchor": "end" }, svg, held.x.name);
     make("text", { x: 2, y: 11 }, svg, held.y.name);
+    make("text", { class: "keys", x: width - 2, y: 11, "text-anchor": "end", "aria-hidden": true }, svg, KEYS);
     inside(svg, x, y);
     rove(svg, marked);
   }
@@ -65,7 +72,7 @@ function rove(svg, marked) {  // one stop for Tab; the marks in the order of x, 
     marks[at].focus();
   };
   marks[at].setAttribute("tabindex", 0);
-  if (marked >= 0) marks[at].focus();
+  if (marked >= 0) marks[at].focus({ preventScroll: true });  // a phone's window also changes while it scrolls
   svg.addEventListener("focusin", (event) => { if (marks.includes(event.target)) at = marks.indexOf(event.target); });
   svg.addEventListener("keydown", (event) => {
     const keys = { ArrowRight: () => go(at + 1), ArrowLeft: () => go(at - 1), Home: () => go(0),

@@ -21,6 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const field of document.querySelectorAll("input.filter")) {
   const section = field.closest("section"), rows = [...section.querySelector("tbody").rows];
+  const printed = section.querySelector(".printed"), whole = printed && printed.textContent;
   field.addEventListener("input", () => {
     const wanted = field.value.toLowerCase();
     let count = 0;
@@ -29,5 +30,7 @@ for (const field of document.querySelectorAll("input.filter")) {
       count += !row.hidden;
     }
     section.querySelector(".shown").textContent = wanted ? count + " of " + rows.length : "";
+    const which = count > 50 ? "The first 50 of " + count.toLocaleString("en") : "The " + count;
+    if (printed) printed.textContent = wanted ? which + " rows with “" + field.value + "” are printed." : whole;
   });
 }

@@ -24,6 +24,12 @@ function timeline(figure, held) {
     return low;
   }
 
+  function nearest(lane, at) {
+    const next = Math.min(first(lane, at), lane.start.length - 1);
+    if (!next) return 0;
+    return at - lane.start[next - 1] - lane.length[next - 1] < lane.start[next] - at ? next - 1 : next;
+  }
+
   function draw() {
     const scale = devicePixelRatio || 1, width = canvas.clientWidth;
     canvas.style.height = height + "px";
@@ -35,11 +41,16 @@ function timeline(figure, held) {
     pen.textBaseline = "middle";
     pen.fillStyle = colour("soft");
     const marks = ticks(from, to, Math.max(2, width / 150)), apart = marks.length > 1 ? marks[1] - marks[0] : to - from;
+    let free = left;  // where the next label may begin
     for (const at of marks) {
       pen.fillStyle = colour("line");
       pen.fillRect(place(at), top - 4, 1, height);
       pen.fillStyle = colour("soft");
-      pen.fillText(seconds(at, apart), Math.min(place(at) + 3, width - 48), 9);
+      const label = seconds(at, apart), wide = pen.measureText(label).width;
+      const x = place(at) + 3 + wide > width ? place(at) - 3 - wide : place(at) + 3;  // whole, if need be before its line
+      if (x < free) continue;
+      pen.fillText(label, x, 9);
+      free = x + wide + 6;
     }
     lanes.forEach((lane, number) => {
       const y = top + number * (row + gap);
@@ -129,7 +140,7 @@ function timeline(figure, held) {
   function hop(by) {  // to another lane, where the chosen span is in time
     const near = chosen ? lanes[chosen.lane].start[chosen.at] : (from + to) / 2;
     const lane = Math.min(Math.max(chosen ? chosen.lane + by : 0, 0), lanes.length - 1);
-    chosen = { lane, at: Math.min(first(lanes[lane], near), lanes[lane].start.length - 1) };
+    chosen = { lane, at: nearest(lanes[lane], near) };
     step(0);
   }
 
@@ -147,7 +158,7 @@ function timeline(figure, held) {
     if (!event.ctrlKey && !event.shiftKey && document.activeElement !== canvas) return;  // else the page scrolls
     const sideways = event.deltaX / canvas.clientWidth * (to - from);
     if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) show(from + sideways, to + sideways);
-    else zoom(event.deltaY > 0 ? 1.25 : 0.8, time(event.offsetX));
+    else if (event.deltaY) zoom(event.deltaY > 0 ? 1.25 : 0.8, time(event.offsetX));
     event.preventDefault();
   }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
@@ -163,6 +174,7 @@ function timeline(figure, held) {
   canvas.addEventListener("pointermove", (event) => {
     if (drag) {
       drag.moved ||= Math.abs(event.offsetX - drag.x) > 3;
+      if (drag.moved) hideTip();  // it tells of what lay there
       const moved = (event.offsetX - drag.x) / (canvas.clientWidth - left - 8) * (drag.to - drag.from);
       show(drag.from - moved, drag.to - moved);
       return;

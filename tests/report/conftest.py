@@ -1,4 +1,4 @@
-"""Fixtures of the tests of pages: made once for each process that runs tests."""
+"""Fixtures of the tests of pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pages() -> dict[str, str]:
     return all_pages()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 

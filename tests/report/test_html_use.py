@@ -17,7 +17,7 @@ from tests.report.html_helpers import chromium, opened
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-LONG = [f"a_rather_long_plan_{number}" for number in range(10)]
+LONG = [f"a_plan_of_a_rather_long_name_{number}" for number in range(10)]
 MANY = [f"EP{number}_TP2_PP4" for number in range(30)]
 TWO = ["EP64_TP2_PP1_DP16", "EP8_TP2_PP4_DP128"]
 NOTE_LABELS = """() => {
@@ -58,11 +58,11 @@ def test_labels_of_times_are_whole_and_apart(browser: Browser, tmp_path: Path, w
     for _ in range(10):
         view.evaluate("window.noted = []")
         canvas.press("ArrowRight")
-        ticks = view.evaluate("window.noted")
-        assert ticks
-        assert max(end for _, _, end in ticks) <= canvas.evaluate("canvas => canvas.clientWidth")
-        assert all(before[2] < after[1] for before, after in pairwise(ticks))
-        assert len({label for label, _, _ in ticks}) == len(ticks)
+        labels = view.evaluate("window.noted")
+        assert labels
+        assert max(end for _, _, end in labels) <= canvas.evaluate("canvas => canvas.clientWidth")
+        assert all(before[2] < after[1] for before, after in pairwise(labels))
+        assert len({label for label, _, _ in labels}) == len(labels)
     view.close()
 
 
@@ -116,7 +116,7 @@ def test_up_and_down_go_to_the_nearest_span(browser: Browser, tmp_path: Path, pa
 def test_a_chart_says_its_keys_and_does_not_pull_the_page_back(
     browser: Browser, tmp_path: Path, pages: dict[str, str]
 ) -> None:
-    view, wrong = opened(browser, tmp_path, pages["search"], viewport={"width": 800, "height": 500})
+    view, wrong = opened(browser, tmp_path, pages["search"], viewport={"width": 390, "height": 500})
     chart = view.locator("svg.plot")
     assert "Arrow keys" in str(chart.get_attribute("aria-label"))
     keys = chart.locator(".keys")
@@ -124,6 +124,10 @@ def test_a_chart_says_its_keys_and_does_not_pull_the_page_back(
     chart.locator("[tabindex='0']").focus()
     view.keyboard.press("ArrowRight")
     assert keys.evaluate("one => getComputedStyle(one).opacity") == "1"
+    name, help_ = (chart.get_by_text(text).bounding_box() for text in ("tokens/s/GPU", "Arrow keys"))
+    assert name is not None
+    assert help_ is not None
+    assert name["x"] + name["width"] < help_["x"]
     view.evaluate("scrollTo(0, document.body.scrollHeight)")
     before = view.evaluate("scrollY")
     view.evaluate("dispatchEvent(new Event('resize'))")
@@ -143,9 +147,10 @@ def test_long_and_many_words_are_whole_and_apart(
     view, _ = opened(browser, tmp_path, words(names), viewport={"width": width, "height": 900})
     labels = view.evaluate(
         """names => [...document.querySelectorAll('svg.plot text')].filter(one => one.textContent &&
-            names.some(name => name.startsWith(one.textContent.replace("…", "")))).map(one => {
+            names.some(name => name.startsWith(one.textContent.split("…")[0]))).map(one => {
             const box = one.getBoundingClientRect(), turn = one.getCTM();
-            return [box.left, box.right, Number(one.getAttribute('x')), Math.abs(turn.b) / Math.hypot(turn.a, turn.b)];
+            return [box.left, box.right, Number(one.getAttribute('x')), Math.abs(turn.b) / Math.hypot(turn.a, turn.b),
+                one.textContent];
         })""",
         names,
     )
@@ -153,6 +158,7 @@ def test_long_and_many_words_are_whole_and_apart(
         "(({ left, right }) => [left, right])(document.querySelector('svg.plot').getBoundingClientRect())"
     )
     assert len(labels) == len(names) or (len(names) == 30 and len(labels) >= 10)
+    assert len({one[4] for one in labels}) == len(labels)
     assert min(one[0] for one in labels) >= sheet[0]
     assert max(one[1] for one in labels) <= sheet[1]
     for before, after in pairwise(labels):
@@ -173,8 +179,8 @@ def test_of_a_filtered_table_the_rows_that_match_are_printed(
         left = view.locator("table.many tbody tr:not([hidden])").count()
         view.emulate_media(media="print")
         assert sum(row.is_visible() for row in rows.all()) == min(left, 50)
-        told = f"The {left} rows" if left <= 50 else f"The first 50 of {left} rows"
-        assert note.inner_text() == f"{told} with “{wanted}” are printed."
+        told = "all printed" if left <= 50 else "of which the first 50 are printed"
+        assert note.inner_text() == f"Rows with “{wanted}”: {left}, {told}."
         view.emulate_media(media="screen")
     view.get_by_role("searchbox").fill("")
     assert note.text_content() == whole

@@ -1,6 +1,9 @@
 // Points and lines as SVG: Tab reaches a chart, arrow keys its marks from left to right, and each tells its values.
 const TILT = 0.64;  // radians by which words on an axis are turned where they would touch
-const KEYS = "Arrow keys go from mark to mark, Escape puts the tip away.";
+const KEYS = "Arrow keys move, Escape closes";
+
+// Long names often differ in their ends only.
+function short(name) { return name.length > 20 ? name.slice(0, 10) + "…" + name.slice(-9) : name; }
 
 function plot(figure, held, inside) {
   const box = make("div", {}, figure), ruler = document.createElement("canvas").getContext("2d");
@@ -8,11 +11,12 @@ function plot(figure, held, inside) {
   function draw() {
     const marked = [...box.querySelectorAll("[role=img]")].indexOf(document.activeElement);
     box.replaceChildren();
-    const words = (held.x.names || []).map((name) => name.length > 20 ? name.slice(0, 19) + "…" : name);
-    const longest = Math.max(0, ...words.map((word) => ruler.measureText(word).width)), width = Math.max(box.clientWidth, 280);
+    const words = (held.x.names || []).map(short), width = Math.max(box.clientWidth, 280);
+    const longest = Math.max(0, ...words.map((word) => ruler.measureText(word).width));
     const beside = 14 + (width - 88) * 0.045;  // between the last mark and the edge
     const tilted = words.length > 1 && (longest + 8 > (width - 88) / words.length || longest / 2 > beside);
-    const edge = { left: tilted ? Math.max(74, longest * Math.cos(TILT)) : 74, right: 14, top: 24, bottom: tilted ? 42 + longest * Math.sin(TILT) : 46 };
+    const edge = { left: tilted ? Math.max(74, longest * Math.cos(TILT)) : 74, right: 14, top: 24,
+      bottom: tilted ? 42 + longest * Math.sin(TILT) : 46 };
     const height = Math.min(420, Math.max(260, width * 0.5)) + edge.bottom - 46;
     const svg = make("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "group",
       "aria-label": figure.getAttribute("aria-label") + ". " + KEYS }, box);

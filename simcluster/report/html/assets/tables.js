@@ -30,7 +30,8 @@ for (const field of document.querySelectorAll("input.filter")) {
       count += !row.hidden;
     }
     section.querySelector(".shown").textContent = wanted ? count + " of " + rows.length : "";
-    const which = count > 50 ? "The first 50 of " + count.toLocaleString("en") : "The " + count;
-    if (printed) printed.textContent = wanted ? which + " rows with “" + field.value + "” are printed." : whole;
+    const found = "Rows with “" + field.value + "”: " + count.toLocaleString("en");
+    const which = count > 50 ? ", of which the first 50 are printed." : ", all printed.";
+    if (printed) printed.textContent = wanted ? found + which : whole;
   });
 }

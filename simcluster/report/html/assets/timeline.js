@@ -47,7 +47,7 @@ function timeline(figure, held) {
       pen.fillRect(place(at), top - 4, 1, height);
       pen.fillStyle = colour("soft");
       const label = seconds(at, apart), wide = pen.measureText(label).width;
-      const x = place(at) + 3 + wide > width ? place(at) - 3 - wide : place(at) + 3;  // whole, if need be before its line
+      const x = place(at) + (3 + wide > width - place(at) ? -3 - wide : 3);  // before its line where it would be cut
       if (x < free) continue;
       pen.fillText(label, x, 9);
       free = x + wide + 6;
